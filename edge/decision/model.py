@@ -40,12 +40,14 @@ class Moment(namedtuple("Moment", ("mono_ms", "utc_ms", "trusted", "floor_ms")))
 # --- inputs: what happened ------------------------------------------------------------------------------------
 
 
-class Presented(namedtuple("Presented", ("reader", "medium", "number", "button", "secure"))):
-    """A credential at a reader. `number` None: nothing that could be a credential (bad parity, unknown format).
-    `button`: 1-4 of a remote, else 0. `secure` False: the reader's channel is not, so nothing may open."""
+class Presented(namedtuple("Presented", ("reader", "door", "medium", "number", "button", "secure"))):
+    """A credential at a reader, or at a door where the medium needs no reader (then `reader` is "").
+    `number` None: nothing that could be a credential (bad parity, unknown format). `button`: 1-4 of a remote,
+    else 0. `secure` False: the reader's channel is not, so nothing may open."""
 
     __slots__ = ()
     reader: str
+    door: str
     medium: int
     number: "int | None"
     button: int

@@ -1,0 +1,153 @@
+"""A policy image, ready to be asked: who is this, what may they, and is it time.
+
+Portable: runs on CPython and MicroPython. Reads any buffer with `find` (bytes, mmap). The small tables are
+unpacked when the image is opened; credentials and displays are searched in place.
+"""
+
+import struct
+
+from edge.decision import policy, rows
+from edge.decision.schedule import BUILT_IN, LocalTime, WeekType
+
+
+class ImageError(ValueError):
+    """Not an image that this version reads: rebuild it from the rows."""
+
+
+class Index:
+    """An open image. Public: version (epoch, revision), digest, site, doors, readers, panels, groups, schedules,
+    areas, lockdowns; each a dict by id. `overlay` holds credentials that changed since the image was made:
+    {(medium, number): entitlement or None}."""
+
+    def __init__(self, buffer):
+        if len(buffer) < policy.BODY or bytes(buffer[:4]) != policy.MAGIC:
+            raise ImageError("not a policy image")
+        _, form, self._width, epoch, revision, self.digest, self.checksum, length = struct.unpack_from(
+            policy.HEADER, buffer, 0
+        )
+        if form != policy.FORMAT or length != len(buffer):
+            raise ImageError("a policy image of format %d and %d bytes, %d seen" % (form, length, len(buffer)))
+        self.version = (epoch, revision)
+        self.overlay = {}
+        self._buffer = buffer
+        self._find = buffer.find
+        self._number_kind = ">H" if self._width == 2 else ">I"
+        self._read_contents()
+        self._read_small_rows()
+
+    def verify(self, checksum):
+        """Whether the image's bytes are those that were compiled. `checksum`: bytes → U32 (crc32)."""
+        return checksum(memoryview(self._buffer)[policy.HEADER_SIZE :]) == self.checksum
+
+    def _read_contents(self):
+        at = policy.HEADER_SIZE
+        self._sections = {}
+        for medium in policy.MEDIA:
+            first, count, bits = struct.unpack_from(policy.SECTION, self._buffer, at)
+            at += policy.SECTION_SIZE
+            if count:
+                self._sections[medium] = (first, bits, first + 4 * ((1 << bits) + 1))
+        tables = []
+        for _ in range(3):
+            tables.append(struct.unpack_from(policy.TABLE, self._buffer, at))
+            at += policy.TABLE_SIZE
+        self._small, self._displays, self._entitlements = tables
+
+    def _read_small_rows(self):
+        found = {}
+        at, count = self._small
+        for _ in range(count):
+            (length,) = struct.unpack_from(">I", self._buffer, at)
+            packed = bytes(self._buffer[at + 4 : at + 4 + length])
+            at += 4 + length
+            if packed[0] == 0:
+                self._outputs = packed[1:].decode().split("\n")
+            else:
+                value = rows.unpack(packed)
+                found.setdefault(type(value).__name__, []).append(value)
+        self.site = found["Site"][0]
+        self.areas = {row.id: row for row in found.get("Area", ())}
+        self.doors = {row.id: row for row in found.get("Door", ())}
+        self.readers = {row.id: row for row in found.get("Reader", ())}
+        self.panels = {row.door: row for row in found.get("Panel", ())}
+        self.lockdowns = {row.door for row in found.get("Mode", ()) if row.lockdown}
+        self.local_time = LocalTime(
+            [(row.from_s, row.offset_s) for row in found.get("Offset", ())],
+            [row.day for row in found.get("Holiday", ())],
+        )
+        self.schedule_names = {row.id: row.name for row in found.get("Schedule", ())}
+        self.schedule_names[rows.ALWAYS], self.schedule_names[rows.NEVER] = "Always", "Never"
+        self.schedules = {row.id: WeekType(row.intervals) for row in found.get("Schedule", ())}
+        self.schedules.update(BUILT_IN)
+        self.group_names = {row.id: row.name for row in found.get("Group", ())}
+        self.groups = {row.id: self._grants_by_door(row) for row in found.get("Group", ())}
+
+    def _grants_by_door(self, group):
+        """{door: ((output, media mask, button mask, schedule id), …)}, outputs by name."""
+        by_door = {}
+        for door, output, media, buttons, schedule in group.grants:
+            grant = (output or self.doors[door].outputs[0], media, buttons, schedule)
+            by_door[door] = by_door.get(door, ()) + (grant,)
+        return by_door
+
+    def entitlement(self, medium, number):
+        """(group, from_s, to_s, state, flags, output) of a credential, or None where it is not known."""
+        if self.overlay and (medium, number) in self.overlay:
+            return self.overlay[(medium, number)]
+        section = self._sections.get(medium)
+        if section is None:
+            return None
+        starts, bits, records = section
+        bucket = ((number * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF) >> (64 - bits) if bits else 0
+        first, end = struct.unpack_from(">II", self._buffer, starts + 4 * bucket)
+        keys = records + first * (8 + self._width)
+        values = keys + 8 * (end - first)
+        key = struct.pack(">Q", number)
+        at = self._find(key, keys, values)
+        while at >= 0 and (at - keys) & 7:  # the bytes of a number may straddle two neighbours
+            at = self._find(key, at + 1, values)
+        if at < 0:
+            return None
+        (which,) = struct.unpack_from(self._number_kind, self._buffer, values + ((at - keys) >> 3) * self._width)
+        return self.entitlement_at(which)
+
+    def entitlement_at(self, which):
+        """The entitlement of that number in the image, its output by name."""
+        group, from_s, to_s, state, flags, output = struct.unpack_from(
+            policy.ENTITLEMENT, self._buffer, self._entitlements[0] + which * policy.ENTITLEMENT_SIZE
+        )
+        return group, from_s, to_s, state, flags, self._outputs[output]
+
+    def display(self, panel, call_code):
+        """The rows.Display behind a call code at a panel, or None."""
+        key = bytes((rows.DISPLAY,)) + _text(panel) + _text(call_code)
+        low, high = 0, self._displays[1]
+        while low < high:
+            middle = (low + high) // 2
+            packed = self._display_at(middle)
+            if packed[: len(key)] == key:
+                return rows.unpack(packed)
+            if packed < key:
+                low = middle + 1
+            else:
+                high = middle
+        return None
+
+    def _display_at(self, which):
+        first = self._displays[0]
+        at = first + struct.unpack_from(">I", self._buffer, first + 4 * which)[0]
+        (length,) = struct.unpack_from(">I", self._buffer, at)
+        return bytes(self._buffer[at + 4 : at + 4 + length])
+
+    def is_open(self, schedule, utc_s):
+        """Whether the schedule of that id is open at an instant."""
+        return self.schedules[schedule].is_open(self.local_time, utc_s)
+
+    def next_change(self, schedule, utc_s):
+        """When that schedule next opens or closes after an instant, or None."""
+        return self.schedules[schedule].next_change(self.local_time, utc_s)
+
+
+def _text(value):
+    raw = value.encode()
+    return struct.pack(">H", len(raw)) + raw

@@ -1,0 +1,119 @@
+"""Week types: is a schedule open now, and when does that change.
+
+Portable: runs on CPython and MicroPython. Source: examples/README.md, "Week types": [start, end) belongs to the
+day on which it starts; an end before the start runs over midnight into the next day, whatever that day is. Times
+are local wall time, so an hour that the clock repeats counts twice and one that it skips does not occur.
+"""
+
+from edge.decision.rows import ALWAYS, HOLIDAY_ROW, NEVER
+
+DAY_S = 86400
+_HORIZON_DAYS = 370  # a holiday-only week type may be closed for a year
+
+
+class LocalTime:
+    """The site's wall time: UTC offsets as a table, and its holidays. `offsets`: [(from_utc_s, offset_s)] rising;
+    before the first its offset holds, after the last the last one."""
+
+    def __init__(self, offsets, holidays):
+        self._offsets = sorted(offsets) or [(0, 0)]
+        self._holidays = set(holidays)
+        self._from_s, self._to_s, self._offset_s = 1, 0, 0  # nothing cached
+
+    def offset_s(self, utc_s):
+        """Local time minus UTC at an instant, in seconds."""
+        if not self._from_s <= utc_s < self._to_s:
+            self._look_up(utc_s)
+        return self._offset_s
+
+    def row_of(self, day):
+        """The row of a week type that a local day (since 1970-01-01, a Thursday) uses: 0-6, or HOLIDAY_ROW."""
+        return HOLIDAY_ROW if day in self._holidays else (day + 3) % 7
+
+    def _look_up(self, utc_s):
+        table = self._offsets
+        at = 0
+        while at + 1 < len(table) and table[at + 1][0] <= utc_s:
+            at += 1
+        self._offset_s = table[at][1]
+        self._from_s = table[at][0] if at else -(1 << 62)
+        self._to_s = table[at + 1][0] if at + 1 < len(table) else 1 << 62
+
+    def instants_of(self, local_s):
+        """The UTC instants at which the wall shows `local_s`: none, one or two."""
+        found = []
+        for _, offset in self._offsets:
+            utc_s = local_s - offset
+            if utc_s not in found and self.offset_s(utc_s) == offset:
+                found.append(utc_s)
+        return found
+
+    def steps_between(self, start_s, end_s):
+        """The instants in (start_s, end_s] at which the offset changes."""
+        return [at for at, _ in self._offsets[1:] if start_s < at <= end_s]
+
+
+class WeekType:
+    """One schedule, ready to be asked. `intervals`: (row 0-7, start_min, end_min), see rows.Schedule."""
+
+    def __init__(self, intervals):
+        spans = [[] for _ in range(8)]
+        tails = [[] for _ in range(8)]
+        for row, start_min, end_min in intervals:
+            if end_min > start_min:
+                spans[row].append((start_min * 60, end_min * 60))
+            else:
+                spans[row].append((start_min * 60, DAY_S))
+                tails[row].append(end_min * 60)
+        self._spans = tuple(tuple(row) for row in spans)
+        self._tails = tuple(tuple(row) for row in tails)
+        self._has_tails = any(self._tails)
+
+    def is_open(self, local_time, utc_s):
+        """Whether the schedule is open at an instant."""
+        local_s = utc_s + local_time.offset_s(utc_s)
+        day = local_s // DAY_S
+        second = local_s - day * DAY_S
+        for start, end in self._spans[local_time.row_of(day)]:
+            if start <= second < end:
+                return True
+        if self._has_tails:
+            for end in self._tails[local_time.row_of(day - 1)]:
+                if second < end:
+                    return True
+        return False
+
+    def next_change(self, local_time, utc_s):
+        """The first instant after `utc_s` at which is_open differs from now, or None within a year."""
+        now_open = self.is_open(local_time, utc_s)
+        first_day = (utc_s + local_time.offset_s(utc_s)) // DAY_S - 1
+        for day in range(first_day, first_day + _HORIZON_DAYS):
+            for instant in self._boundaries(local_time, day):
+                if instant > utc_s and self.is_open(local_time, instant) != now_open:
+                    return instant
+        return None
+
+    def _boundaries(self, local_time, day):
+        """The instants of a local day, in order, at which the schedule may change."""
+        row, before = local_time.row_of(day), local_time.row_of(day - 1)
+        seconds = [0] + [edge for span in self._spans[row] for edge in span] + list(self._tails[before])
+        instants = []
+        for second in seconds:
+            instants.extend(local_time.instants_of(day * DAY_S + second))
+        first_s = day * DAY_S - local_time.offset_s(day * DAY_S)
+        instants.extend(local_time.steps_between(first_s - DAY_S, first_s + 2 * DAY_S))
+        return sorted(instants)
+
+
+class _Fixed:
+    def __init__(self, value):
+        self._value = value
+
+    def is_open(self, local_time, utc_s):
+        return self._value
+
+    def next_change(self, local_time, utc_s):
+        return None
+
+
+BUILT_IN = {ALWAYS: _Fixed(True), NEVER: _Fixed(False)}
