@@ -1,0 +1,85 @@
+"""Wrong codes lock the keypads of a controller: requirements.md D5.
+
+Portable. Five wrong codes lock for 30 s, each further one doubles that up to 15 min; the count falls by one every
+10 minutes; a right code resets nothing. At most 150 guesses are looked at in 24 h. Durations run on the monotonic
+clock; what is kept across a restart are durations, so a restart never shortens a lock.
+"""
+
+import struct
+
+LIMIT = 5
+FIRST_LOCK_MS = 30000
+LONGEST_LOCK_MS = 900000
+DECAY_MS = 600000
+DAY_MS = 86400000
+DAILY_GUESSES = 150
+_KEPT = ">HIIB"
+
+
+class Lockout:
+    """The count of wrong codes, shared by all doors of the controller."""
+
+    def __init__(self):
+        self._count = 0
+        self._decays_at_ms = 0
+        self._until_ms = None
+        self._guesses = []  # monotonic times of the latest wrong codes within a day
+        self._alarmed = False
+
+    def is_locked(self, mono_ms):
+        """Whether codes are refused unseen now."""
+        return self._until_ms is not None and mono_ms < self._until_ms
+
+    def until_ms(self):
+        """When the running lock ends (monotonic), or None."""
+        return self._until_ms
+
+    def wrong(self, mono_ms):
+        """Count an `unknown` code. Returns whether this one is worth an alarm: the first lock since the count
+        was last zero."""
+        self._decay(mono_ms)
+        if not self._count:
+            self._decays_at_ms = mono_ms + DECAY_MS
+        self._count += 1
+        self._guesses = [at for at in self._guesses if mono_ms - at < DAY_MS] + [mono_ms]
+        if self._count >= LIMIT:
+            doublings = min(self._count - LIMIT, 10)
+            self._until_ms = mono_ms + min(FIRST_LOCK_MS << doublings, LONGEST_LOCK_MS)
+        if len(self._guesses) >= DAILY_GUESSES:
+            self._until_ms = max(self._until_ms or 0, self._guesses[-DAILY_GUESSES] + DAY_MS)
+        first = self._until_ms is not None and self.is_locked(mono_ms) and not self._alarmed
+        self._alarmed = self._alarmed or first
+        return first
+
+    def due(self, mono_ms):
+        """Run what is due. Returns whether a lock has just ended."""
+        self._decay(mono_ms)
+        if self._until_ms is not None and mono_ms >= self._until_ms:
+            self._until_ms = None
+            return True
+        return False
+
+    def _decay(self, mono_ms):
+        while self._count and mono_ms >= self._decays_at_ms:
+            self._count -= 1
+            self._decays_at_ms += DECAY_MS
+        if not self._count:
+            self._alarmed = False
+
+    def keep(self, mono_ms):
+        """What to keep across a restart: bytes."""
+        left_ms = max(0, (self._until_ms or 0) - mono_ms)
+        head = struct.pack(_KEPT, self._count, left_ms, max(0, self._decays_at_ms - mono_ms), self._alarmed)
+        return head + b"".join([struct.pack(">I", min(mono_ms - at, DAY_MS)) for at in self._guesses[-DAILY_GUESSES:]])
+
+    def restore(self, kept, mono_ms):
+        """Take up what was kept; bytes that are not of this form count as nothing kept."""
+        head = struct.calcsize(_KEPT)
+        if len(kept) < head or (len(kept) - head) % 4:
+            return
+        self._count, left_ms, decay_ms, alarmed = struct.unpack_from(_KEPT, kept, 0)
+        self._alarmed = bool(alarmed)
+        self._decays_at_ms = mono_ms + decay_ms
+        self._until_ms = mono_ms + left_ms if left_ms else None
+        ages = struct.unpack(">%dI" % ((len(kept) - head) // 4), kept[head:])
+        self._guesses = [mono_ms - age for age in ages]
