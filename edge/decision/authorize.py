@@ -27,9 +27,7 @@ from collections import namedtuple
 from edge.decision import model, reasons, rows
 
 
-class Situation(
-    namedtuple("Situation", ("learning", "locked_out", "lockdown", "paired", "interlocked", "passback"))
-):
+class Situation(namedtuple("Situation", ("learning", "locked_out", "lockdown", "paired", "interlocked", "passback"))):
     """What the controller knows about the moment besides the policy. `paired`: this credential completes a badge
     and code. `passback`: the passback.Passback that keeps who is where, or None."""
 
@@ -45,7 +43,9 @@ QUIET = Situation(False, False, False, False, False, None)
 
 
 class Decision(
-    namedtuple("Decision", ("granted", "reason", "door", "reader", "medium", "number", "output", "flags", "soft", "group"))
+    namedtuple(
+        "Decision", ("granted", "reason", "door", "reader", "medium", "number", "output", "flags", "soft", "group")
+    )
 ):
     """reason: "" where granted, else one of reasons.LADDER. output: the output's name that moves, "" where denied.
     flags: the credential's (rows.DURESS | …), known wherever the credential is. soft: a soft area was entered
@@ -152,7 +152,7 @@ def asks_for_both(index, door, moment):
 
 
 def _schedule_reason(index, grants, dated, trusted, utc_s):
-    """"" where one matching grant is open now, else why none is."""
+    """ "" where one matching grant is open now, else why none is."""
     if not trusted:
         if not dated and any(grant[3] == rows.ALWAYS for grant in grants):
             return ""

@@ -133,7 +133,9 @@ def _assemble(small, displays, entitlements, credentials, version, digest, check
     toc += b"".join([struct.pack(TABLE, *entry) for entry in tables])
     body = toc + b"".join(parts)
     return (
-        struct.pack(HEADER, MAGIC, FORMAT, width, version[0], version[1], digest, checksum(body), HEADER_SIZE + len(body))
+        struct.pack(
+            HEADER, MAGIC, FORMAT, width, version[0], version[1], digest, checksum(body), HEADER_SIZE + len(body)
+        )
         + body
     )
 

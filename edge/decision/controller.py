@@ -1,0 +1,451 @@
+"""The controller: every input in, outputs out. `handle(input, moment)` never calls out and never waits.
+
+Portable. One task owns a Controller; it holds the doors' states, who is where, the lockout, the running calls and
+the standing orders. Outputs come in the order in which the agent performs them: what locks, then an exit, then
+records, then what they allow.
+"""
+
+from edge.decision import events, model, reasons, rows
+from edge.decision.authorize import Situation, authorize
+from edge.decision.call import OPENED as CALL_OPENED
+from edge.decision.call import Call
+from edge.decision.door import STANDING, Alarm, Door, Note
+from edge.decision.lockout import Lockout
+from edge.decision.passback import Passback
+from edge.decision.standing import Standing
+
+PAIR_MS = 10000  # a badge waits so long for its code
+LONGEST_HOLD_MS = 86400000
+_NOWHERE = (None, "")
+
+
+class Controller:
+    """`contacts`: ids of the doors that have a door position switch. `bare_doors`: rows.Door values that exist
+    without a policy, so that exit buttons always work."""
+
+    def __init__(self, contacts=(), bare_doors=()):
+        self._contacts = set(contacts)
+        self._bare_doors = tuple(bare_doors)
+        self.index = None  # the policy in force, index.Index; None before the first
+        self.doors = {}
+        self.lockout = Lockout()
+        self.passback = Passback()
+        self._standing = {}  # door → Standing
+        self._learning = set()  # readers that are being used to commission
+        self._locked_down = set()  # door ids, "" for all
+        self._pairs = {}  # reader → (until mono_ms, the Presented badge)
+        self._passing = {}  # door → [(area, medium, number)]: who moves when the leaf opens
+        self._calls = {}  # door → Call
+        self._shown = {}  # reader → lasting outcome
+        self._trusted = None
+        self._log_failing = False
+        self._set_doors(self._bare_doors)
+
+    def handle(self, happened, moment):
+        """Take one input (a value of edge.decision.model) at a moment. Returns the outputs, in order."""
+        outputs = self._clock_changed(moment)
+        outputs.extend(self._due(moment))
+        name = type(happened).__name__
+        urgent = []
+        if name == "ExitPressed":
+            urgent = self._exit(happened, moment)
+        else:
+            outputs.extend(_HANDLERS[name](self, happened, moment))
+        outputs.extend(self._stand(moment))
+        outputs.extend(self._show(moment))
+        return _in_order(outputs, urgent)
+
+    def next_deadline(self, moment):
+        """The monotonic ms at which a Tick is due, or None."""
+        times = [door.next_due() for door in self.doors.values()]
+        times.extend([standing.next_due(moment) for standing in self._standing.values()])
+        times.extend([call.due_ms for call in self._calls.values()])
+        times.extend([until_ms for until_ms, _ in self._pairs.values()])
+        times.append(self.lockout.until_ms())
+        times = [at for at in times if at is not None]
+        return min(times) if times else None
+
+    # --- what falls due -------------------------------------------------------------------------------------
+
+    def _clock_changed(self, moment):
+        if moment.trusted == self._trusted:
+            return []
+        first, self._trusted = self._trusted is None, moment.trusted
+        if not moment.trusted:
+            return [events.alarm(moment, reasons.CLOCK, detail="wall time is not trusted")]
+        return [] if first else [events.info(moment, "clock-trusted")]
+
+    def _due(self, moment):
+        outputs = []
+        for door_id, door in self.doors.items():
+            outputs.extend(self._told(door, door.due(moment.mono_ms), moment))
+            if not door.pulse_running() and door.state != STANDING:
+                self._passing.pop(door_id, None)
+        for reader in [name for name in self._pairs if self._pairs[name][0] <= moment.mono_ms]:
+            del self._pairs[reader]
+        for call in list(self._calls.values()):
+            outputs.extend(self._settle(call, call.due(moment.mono_ms), moment))
+        if self.lockout.due(moment.mono_ms):
+            outputs.append(events.info(moment, "lockout-over"))
+        return outputs
+
+    def _tick(self, happened, moment):
+        return []
+
+    def _stand(self, moment):
+        """Doors begin or cease to stand open."""
+        outputs = []
+        for door_id, door in self.doors.items():
+            wanted = self._standing[door_id].wanted(self.index, door.row, self._is_locked_down(door_id), moment)
+            moved = door.stand(wanted, moment.mono_ms)
+            if moved:
+                what = "standing-open" if wanted else "standing-over"
+                outputs.append(events.info(moment, what, door_id))
+                outputs.extend(self._told(door, moved, moment))
+        return outputs
+
+    def _show(self, moment):
+        """Each reader's lasting light, where it changed."""
+        if self.index is None:
+            return []
+        outputs = []
+        for reader in self.index.readers.values():
+            outcome = self._lasting(reader, moment)
+            if self._shown.get(reader.id) != outcome:
+                self._shown[reader.id] = outcome
+                outputs.append(model.Indicate(reader.id, outcome))
+        return outputs
+
+    def _lasting(self, reader, moment):
+        if reader.id in self._learning:
+            return "learning"
+        if self._is_locked_down(reader.door):
+            return "lockdown"
+        if self.doors[reader.door].state == STANDING:
+            return "standing-open"
+        return "idle" if moment.trusted else "clock-untrusted"
+
+    # --- what a person presents -----------------------------------------------------------------------------
+
+    def _presented(self, presented, moment):
+        pair = self._pairs.get(presented.reader, _NOWHERE) if presented.medium == model.CODE else _NOWHERE
+        badge = pair[1]
+        decision = authorize(self.index, presented, self._situation(presented, bool(badge), moment), moment)
+        detail = "button %d" % presented.button if presented.medium == model.REMOTE else ""
+        duress = decision.flags & rows.DURESS
+        if badge and decision.granted:
+            del self._pairs[presented.reader]
+            decision = authorize(self.index, badge, self._situation(badge, True, moment), moment)
+            duress = duress or decision.flags & rows.DURESS
+            detail = "badge and code"
+        outputs = [events.passage(decision, moment, detail)]
+        if duress:
+            outputs.append(events.alarm(moment, reasons.DURESS, decision.door, decision.reader, "", decision))
+        if decision.granted:
+            return outputs + self._grant(decision, moment)
+        return outputs + self._refuse(decision, presented, moment)
+
+    def _situation(self, presented, paired, moment):
+        reader = self.index.readers.get(presented.reader) if self.index is not None else None
+        door_id = reader.door if reader is not None else presented.door
+        return Situation(
+            presented.reader in self._learning,
+            self.lockout.is_locked(moment.mono_ms),
+            self._is_locked_down(door_id),
+            paired,
+            self._is_interlocked(door_id),
+            self.passback,
+        )
+
+    def _grant(self, decision, moment):
+        door = self.doors[decision.door]
+        outputs = []
+        if decision.soft:
+            outputs.append(events.alarm(moment, reasons.PASSBACK, decision.door, decision.reader, "", decision))
+        ms = door.row.extended_ms if decision.flags & rows.EXTENDED else door.row.unlock_ms
+        outputs.extend(self._told(door, door.release(decision.output, ms, moment.mono_ms), moment))
+        if decision.reader:
+            outputs.append(model.Indicate(decision.reader, "granted"))
+        outputs.extend(self._remember_passing(door, decision, moment))
+        if decision.medium in (model.BADGE, model.CODE):
+            until_s = self._standing[decision.door].first_card_shown(self.index, door.row, moment)
+            if until_s:
+                outputs.append(model.Keep("first-card:" + decision.door, b"%d" % until_s))
+        return outputs
+
+    def _refuse(self, decision, presented, moment):
+        outputs = []
+        if decision.reason == reasons.UNKNOWN and decision.medium == model.CODE:
+            if self.lockout.wrong(moment.mono_ms):
+                outputs.append(events.alarm(moment, reasons.LOCKOUT, decision.door, decision.reader, "wrong codes"))
+            outputs.append(model.Keep("lockout", self.lockout.keep(moment.mono_ms)))
+        shown = "denied"
+        if decision.reason == reasons.LOCKED_OUT:
+            shown = "locked-out"
+        elif decision.reason == reasons.CODE_NEEDED and decision.medium == model.BADGE:
+            self._pairs[decision.reader] = (moment.mono_ms + PAIR_MS, presented)
+            shown = "code-needed"
+        if decision.reader:
+            outputs.append(model.Indicate(decision.reader, shown))
+        return outputs
+
+    def _remember_passing(self, door, decision, moment):
+        """Who was let through changes areas when the leaf opens; at once where nothing would tell."""
+        reader = self.index.readers.get(decision.reader)
+        if reader is None or not door.row.area_in or decision.output != door.row.outputs[0]:
+            return []
+        area = door.row.area_in if reader.direction == rows.IN else door.row.area_out
+        move = (area, decision.medium, decision.number)
+        if not door.has_contact or door.leaf_open:
+            return self._move([move], moment)
+        self._passing.setdefault(door.row.id, []).append(move)
+        return []
+
+    def _move(self, moves, moment):
+        for area, medium, number in moves:
+            self.passback.move(area, medium, number, moment)
+        return [model.Keep("passback", self.passback.keep())] if moves else []
+
+    def _is_locked_down(self, door_id):
+        if self._locked_down and ("" in self._locked_down or door_id in self._locked_down):
+            return True
+        lasting = self.index.lockdowns if self.index is not None else ()
+        return bool(lasting) and ("" in lasting or door_id in lasting)
+
+    def _is_interlocked(self, door_id):
+        """Another door of the mantrap is open or about to be."""
+        door = self.doors.get(door_id)
+        for other_id in door.row.interlock if door is not None else ():
+            other = self.doors[other_id]
+            if other.leaf_open or other.pulse_running() or other.state == STANDING:
+                return True
+        return False
+
+    # --- what happens at the door ---------------------------------------------------------------------------
+
+    def _exit(self, pressed, moment):
+        """The exit button asks nobody: the strike moves first, the record follows."""
+        door = self.doors.get(pressed.door)
+        if door is None:
+            return [events.info(moment, "exit-unknown-door", pressed.door)]
+        moved = self._told(door, door.release(door.row.outputs[0], door.row.unlock_ms, moment.mono_ms), moment)
+        return moved + [events.opening(moment, pressed.door, "exit", "", "exit", "")]
+
+    def _contact(self, contact, moment):
+        door = self.doors.get(contact.door)
+        if door is None:
+            return []
+        outputs = self._told(door, door.contact(contact.is_open, moment.mono_ms), moment)
+        if contact.is_open:
+            outputs.extend(self._move(self._passing.pop(contact.door, []), moment))
+        return outputs
+
+    def _told(self, door, outputs, moment):
+        """A door's own words, with its alarms and notes as records."""
+        result = []
+        for output in outputs:
+            if isinstance(output, Alarm):
+                result.append(events.alarm(moment, output.kind, door.row.id))
+                result.extend([model.Indicate(reader, output.kind) for reader in self._readers_of(door.row.id)])
+            elif isinstance(output, Note):
+                result.append(events.info(moment, output.what, door.row.id))
+            else:
+                result.append(output)
+        return result
+
+    def _readers_of(self, door_id):
+        return [row.id for row in self.index.readers.values() if row.door == door_id] if self.index else []
+
+    def _tamper(self, tamper, moment):
+        where = tamper.source or "cabinet"
+        if tamper.is_on:
+            return [events.alarm(moment, reasons.TAMPER, tamper.door, tamper.source, where)]
+        return [events.info(moment, "tamper-over", tamper.door, tamper.source, where)]
+
+    def _reader_line(self, line, moment):
+        door = self._door_of(line.reader)
+        if line.is_online:
+            return [events.info(moment, "reader-online", door, line.reader, line.detail)]
+        self._pairs.pop(line.reader, None)
+        return [events.alarm(moment, reasons.READER, door, line.reader, line.detail)]
+
+    def _reader_alarm(self, alarm, moment):
+        return [events.alarm(moment, reasons.READER, self._door_of(alarm.reader), alarm.reader, alarm.detail)]
+
+    def _door_of(self, reader_id):
+        reader = self.index.readers.get(reader_id) if self.index is not None else None
+        return reader.door if reader is not None else ""
+
+    # --- calls ----------------------------------------------------------------------------------------------
+
+    def _call_started(self, started, moment):
+        panel = self.index.panels.get(started.door) if self.index is not None else None
+        display = self.index.display(panel.id, started.call_code) if panel is not None else None
+        outputs = []
+        if started.door in self._calls:
+            running = self._calls[started.door]
+            running.verdict = reasons.NOT_COMPLETED
+            outputs = self._settle(running, [model.HangUp(started.door, running.panel.id)], moment)
+        reason = reasons.UNKNOWN if display is None else self._call_refusal(started.door)
+        if reason:
+            return outputs + [events.denial(moment, started.door, "call", reason, started.call_code)]
+        call = Call(panel, display)
+        if moment.trusted and self.index.is_open(display.auto_open, moment.utc_ms // 1000):
+            call.verdict = CALL_OPENED
+            return outputs + self._settle(call, [], moment)
+        if not moment.trusted and display.auto_open == rows.ALWAYS:
+            call.verdict = CALL_OPENED
+            return outputs + self._settle(call, [], moment)
+        self._calls[started.door] = call
+        return outputs + self._settle(call, call.dial_next(moment.mono_ms), moment)
+
+    def _call_progress(self, progress, moment):
+        call = self._calls.get(progress.door)
+        if call is None:
+            return []
+        return self._settle(call, call.progress(progress.what, progress.key, moment.mono_ms), moment)
+
+    def _settle(self, call, outputs, moment):
+        """Where a call has ended, say how; where the resident opened, open."""
+        if call.verdict is None:
+            return outputs
+        panel = call.panel
+        self._calls.pop(panel.door, None)
+        reason = self._call_refusal(panel.door) if call.verdict == CALL_OPENED else call.verdict
+        if reason:
+            return outputs + [events.denial(moment, panel.door, "call", reason, call.detail(), panel.modem)]
+        door = self.doors[panel.door]
+        main = door.row.outputs[0]
+        moved = self._told(door, door.release(main, door.row.unlock_ms, moment.mono_ms), moment)
+        return outputs + [events.opening(moment, panel.door, "call", "", main, call.detail(), panel.modem)] + moved
+
+    def _call_refusal(self, door_id):
+        """Why a resident may not open this door now, or ""."""
+        if self._is_locked_down(door_id):
+            return reasons.LOCKDOWN
+        return reasons.INTERLOCK if self._is_interlocked(door_id) else ""
+
+    # --- what the manager and the machine say ---------------------------------------------------------------
+
+    def _command(self, command, moment):
+        if command.door and command.door not in self.doors:
+            return [events.denial(moment, command.door, "command", reasons.UNKNOWN, command.action)]
+        if command.action == "open" or command.action == "hold":
+            outputs = []
+            for door_id in [command.door] if command.door else list(self.doors):
+                outputs.extend(self._commanded_open(command, door_id, moment))
+            return outputs
+        if command.action == "lockdown":
+            self._locked_down.add(command.door)
+        elif command.action == "release":
+            self._release(command.door)
+        elif command.action == "forgive":
+            self.passback.forgive()
+            self._passing = {}
+        else:
+            return [events.denial(moment, command.door, "command", reasons.UNKNOWN, command.action)]
+        return [
+            events.info(moment, command.action, command.door, "", command.who),
+            model.Keep("passback", self.passback.keep()),
+            model.Keep("lockdown", "\n".join(sorted(self._locked_down)).encode() + b"\n" if self._locked_down else b""),
+        ]
+
+    def _commanded_open(self, command, door_id, moment):
+        door = self.doors[door_id]
+        reason = self._call_refusal(door_id)
+        if reason:
+            return [events.denial(moment, door_id, "command", reason, command.who)]
+        main = door.row.outputs[0]
+        if command.action == "hold":
+            left_ms = min(max(0, command.until_ms - moment.utc_ms), LONGEST_HOLD_MS)
+            self._standing[door_id].hold(moment.mono_ms + left_ms)
+            return [events.opening(moment, door_id, "command", "hold", main, command.who)]
+        moved = self._told(door, door.release(main, door.row.unlock_ms, moment.mono_ms), moment)
+        return [events.opening(moment, door_id, "command", "", main, command.who)] + moved
+
+    def _release(self, door_id):
+        self._locked_down = self._locked_down - {door_id} if door_id else set()
+        for held_id in [door_id] if door_id else list(self.doors):
+            self._standing[held_id].hold(None)
+
+    def _policy_replaced(self, replaced, moment):
+        self.index = replaced.index
+        outputs = self._set_doors(self.index.doors.values())
+        self._shown = {}
+        return outputs + [events.info(moment, "policy", detail="epoch %d revision %d" % self.index.version)]
+
+    def _set_doors(self, door_rows):
+        """Take over doors from a policy; a door that stays keeps its state, one that goes is locked."""
+        outputs = []
+        kept = {row.id: row for row in door_rows}
+        for row in self._bare_doors:
+            kept.setdefault(row.id, row)
+        for door_id in [name for name in self.doors if name not in kept]:
+            gone = self.doors.pop(door_id)
+            outputs.extend([model.Strike(door_id, output, model.LOCK) for output in gone.row.outputs])
+        for row in kept.values():
+            if row.id in self.doors:
+                self.doors[row.id].row = row
+            else:
+                self.doors[row.id] = Door(row, row.id in self._contacts)
+            self._standing.setdefault(row.id, Standing()).replace_policy()
+        return outputs
+
+    def _started(self, started, moment):
+        """Take up what was kept. Every strike is told to lock: a pulse may have been running."""
+        self.lockout.restore(started.kept.get("lockout", b""), moment.mono_ms)
+        self.passback.restore(started.kept.get("passback", b""), moment)
+        self._locked_down = set(started.kept.get("lockdown", b"").decode().split("\n")[:-1])
+        for door_id, standing in self._standing.items():
+            standing.restore(int(started.kept.get("first-card:" + door_id, b"0")))
+        outputs = [events.info(moment, "started", detail=started.detail)]
+        for door in self.doors.values():
+            outputs.extend([model.Strike(door.row.id, output, model.LOCK) for output in door.row.outputs])
+        return outputs
+
+    def _log_trouble(self, trouble, moment):
+        """The log cannot be written. A door that denies then is locked again, and says so."""
+        outputs = []
+        door = self.doors.get(trouble.door)
+        if door is not None and door.row.deny_on_log_failure:
+            outputs.append(events.denial(moment, trouble.door, "", reasons.LOG_FAILURE, trouble.detail))
+            outputs.extend(self._told(door, door.lock(moment.mono_ms), moment))
+            self._passing.pop(trouble.door, None)
+        if not self._log_failing:
+            self._log_failing = True
+            outputs.append(events.alarm(moment, reasons.LOG, detail=trouble.detail))
+        return outputs
+
+    def _log_recovered(self, recovered, moment):
+        self._log_failing = False
+        return [events.info(moment, "log-recovered", detail="%d events were recorded late" % recovered.late)]
+
+
+_HANDLERS = {
+    "Tick": Controller._tick,
+    "Presented": Controller._presented,
+    "Contact": Controller._contact,
+    "Tamper": Controller._tamper,
+    "ReaderLine": Controller._reader_line,
+    "ReaderAlarm": Controller._reader_alarm,
+    "CallStarted": Controller._call_started,
+    "CallProgress": Controller._call_progress,
+    "Command": Controller._command,
+    "PolicyReplaced": Controller._policy_replaced,
+    "Started": Controller._started,
+    "LogTrouble": Controller._log_trouble,
+    "LogRecovered": Controller._log_recovered,
+}
+
+
+def _in_order(outputs, urgent):
+    """What locks waits for nothing; an exit waits for no record; what a record allows comes after it."""
+    locks, records, others = [], [], []
+    for output in outputs:
+        if isinstance(output, model.Strike) and output.ms == model.LOCK:
+            locks.append(output)
+        elif isinstance(output, (model.Record, model.Keep)):
+            records.append(output)
+        else:
+            others.append(output)
+    return locks + urgent + records + others

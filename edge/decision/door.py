@@ -1,0 +1,156 @@
+"""One door: its leaf, its strike, its other outputs. A transition table; nothing else assigns the state.
+
+Portable. The first output is the main strike, which the door position switch watches; the others are pulsed only.
+Methods return outputs in the controller's words: model.Strike, and Alarm and Note, of which it makes events.
+"""
+
+from collections import namedtuple
+
+from edge.decision import model, reasons
+
+SECURE = "secure"
+UNLOCKED = "unlocked"  # released for a pulse, leaf closed
+OPENED = "open"  # the leaf is open, rightly
+HELD = "held"  # open for too long
+FORCED = "forced"  # opened while locked
+STANDING = "standing-open"  # released until told otherwise: week type, first card, hold
+
+_ALARM_FORCED = ("alarm", reasons.FORCED)
+_ALARM_HELD = ("alarm", reasons.HELD)
+_WATCH = ("watch", "")
+_RELOCK = ("relock", "")
+_STAND = ("stand", "")
+_LOCK = ("lock", "")
+
+# (state, stimulus) → (new state, actions). A pair that is not here changes nothing.
+TABLE = {
+    (SECURE, "released"): (UNLOCKED, ()),
+    (SECURE, "leaf-opened"): (FORCED, (_ALARM_FORCED,)),
+    (SECURE, "stand"): (STANDING, (_STAND,)),
+    (UNLOCKED, "pulse-over"): (SECURE, ()),
+    (UNLOCKED, "leaf-opened"): (OPENED, (_WATCH, _RELOCK)),
+    (UNLOCKED, "stand"): (STANDING, (_STAND,)),
+    (OPENED, "released"): (OPENED, (_WATCH,)),
+    (OPENED, "leaf-closed"): (SECURE, ()),
+    (OPENED, "leaf-closed-in-pulse"): (UNLOCKED, ()),
+    (OPENED, "held-due"): (HELD, (_ALARM_HELD,)),
+    (OPENED, "stand"): (STANDING, (_STAND,)),
+    (HELD, "released"): (OPENED, (_WATCH,)),
+    (HELD, "leaf-closed"): (SECURE, ()),
+    (HELD, "leaf-closed-in-pulse"): (UNLOCKED, ()),
+    (HELD, "stand"): (STANDING, (_STAND,)),
+    (FORCED, "released"): (OPENED, (_WATCH,)),
+    (FORCED, "leaf-closed"): (SECURE, ()),
+    (FORCED, "leaf-closed-in-pulse"): (UNLOCKED, ()),
+    (FORCED, "stand"): (STANDING, (_STAND,)),
+    (STANDING, "stand-over"): (SECURE, (_LOCK,)),
+    (STANDING, "stand-over-ajar"): (OPENED, (_LOCK, _WATCH)),
+    (STANDING, "released"): (STANDING, (_STAND,)),
+}
+
+
+class Alarm(namedtuple("Alarm", ("kind",))):
+    """An alarm of this door, a word of reasons.ALARMS."""
+
+    __slots__ = ()
+
+
+class Note(namedtuple("Note", ("what",))):
+    """Something worth a line in the log that is no passage and no alarm."""
+
+    __slots__ = ()
+
+
+class Door:
+    """The state of one door. `row`: rows.Door; `has_contact`: a door position switch is wired."""
+
+    def __init__(self, row, has_contact):
+        self.row = row
+        self.has_contact = has_contact
+        self.state = SECURE
+        self.leaf_open = False
+        self._pulses = {}  # output → due, monotonic ms
+        self._held_due_ms = None
+
+    def release(self, output, ms, mono_ms):
+        """Unlock an output for `ms`."""
+        if output != self.row.outputs[0]:
+            self._pulses[output] = mono_ms + ms
+            return [model.Strike(self.row.id, output, ms)]
+        if self.state == STANDING:
+            return self._go("released", mono_ms)
+        self._pulses[output] = max(mono_ms + ms, self._pulses.get(output, 0))
+        return [model.Strike(self.row.id, output, self._pulses[output] - mono_ms)] + self._go("released", mono_ms)
+
+    def contact(self, is_open, mono_ms):
+        """The leaf opened or closed; a repeated reading changes nothing."""
+        if is_open == self.leaf_open:
+            return []
+        self.leaf_open = is_open
+        if is_open:
+            return self._go("leaf-opened", mono_ms) + [Note("door-opened")]
+        self._held_due_ms = None
+        stimulus = "leaf-closed-in-pulse" if self.row.outputs[0] in self._pulses else "leaf-closed"
+        return self._go(stimulus, mono_ms) + [Note("door-closed")]
+
+    def stand(self, wanted, mono_ms):
+        """Stand open from now on, or no longer."""
+        if wanted == (self.state == STANDING):
+            return []
+        if wanted:
+            return self._go("stand", mono_ms)
+        return self._go("stand-over-ajar" if self.leaf_open else "stand-over", mono_ms)
+
+    def lock(self, mono_ms):
+        """End every pulse at once: a record failed at a door that denies then, or a lockdown."""
+        outputs = []
+        for output in list(self._pulses):
+            del self._pulses[output]
+            outputs.append(model.Strike(self.row.id, output, model.LOCK))
+        return outputs + self._go("pulse-over", mono_ms)
+
+    def due(self, mono_ms):
+        """Everything whose time has come."""
+        outputs = []
+        for output in [name for name in self._pulses if self._pulses[name] <= mono_ms]:
+            del self._pulses[output]
+            outputs.append(model.Strike(self.row.id, output, model.LOCK))
+            if output == self.row.outputs[0]:
+                outputs.extend(self._go("pulse-over", mono_ms))
+        if self._held_due_ms is not None and self._held_due_ms <= mono_ms:
+            self._held_due_ms = None
+            outputs.extend(self._go("held-due", mono_ms))
+        return outputs
+
+    def next_due(self):
+        """The next monotonic ms at which `due` has something to do, or None."""
+        times = list(self._pulses.values())
+        if self._held_due_ms is not None:
+            times.append(self._held_due_ms)
+        return min(times) if times else None
+
+    def pulse_running(self):
+        """Whether the main strike is in a pulse."""
+        return self.row.outputs[0] in self._pulses
+
+    def _go(self, stimulus, mono_ms):
+        self.state, actions = TABLE.get((self.state, stimulus), (self.state, ()))
+        outputs = []
+        for verb, word in actions:
+            outputs.extend(self._act(verb, word, mono_ms))
+        return outputs
+
+    def _act(self, verb, word, mono_ms):
+        main = self.row.outputs[0]
+        if verb == "alarm":
+            return [Alarm(word)]
+        if verb == "watch":
+            self._held_due_ms = mono_ms + self.row.held_open_s * 1000 if self.row.held_open_s else None
+        elif verb == "stand":
+            self._held_due_ms = None
+            self._pulses.pop(main, None)
+            return [model.Strike(self.row.id, main, model.HOLD)]
+        elif verb == "lock" or (verb == "relock" and self.row.relock_on_open):
+            self._pulses.pop(main, None)
+            return [model.Strike(self.row.id, main, model.LOCK)]
+        return []
