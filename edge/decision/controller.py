@@ -416,6 +416,9 @@ class Controller:
             outputs.append(events.alarm(moment, reasons.LOG, detail=trouble.detail))
         return outputs
 
+    def _noted(self, noted, moment):
+        return [events.info(moment, noted.what, noted.door, noted.reader, noted.detail)]
+
     def _log_recovered(self, recovered, moment):
         self._log_failing = False
         return [events.info(moment, "log-recovered", detail="%d events were recorded late" % recovered.late)]
@@ -433,6 +436,7 @@ _HANDLERS = {
     "Command": Controller._command,
     "PolicyReplaced": Controller._policy_replaced,
     "Started": Controller._started,
+    "Noted": Controller._noted,
     "LogTrouble": Controller._log_trouble,
     "LogRecovered": Controller._log_recovered,
 }

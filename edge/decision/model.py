@@ -147,6 +147,12 @@ class LogRecovered(namedtuple("LogRecovered", ("late",))):
     __slots__ = ()
 
 
+class Noted(namedtuple("Noted", ("what", "door", "reader", "detail"))):
+    """Something that the rim wants in the log and that changes nothing at a door."""
+
+    __slots__ = ()
+
+
 class Tick(namedtuple("Tick", ())):
     """Nothing happened but time; run what is due."""
 

@@ -1,0 +1,71 @@
+"""Where outputs go: a door's strike to its line, a light to its reader, a call to its modem."""
+
+from edge.config import Config, OsdpOutput, output_of
+from edge.decision.indications import TABLE
+from edge.decision.model import HOLD, LOCK, Dial, HangUp, Indicate, Strike
+from edge.lines.simulated import SimulatedBoard
+from edge.reader.osdp.bus import Bus
+
+
+class Actuators:
+    """Performs outputs. A strike that waited for its record and was locked in the meantime is not performed:
+    take a `ticket` when it is decided, hand it back with the strike."""
+
+    def __init__(self, config: Config, buses: dict[str, Bus], board: SimulatedBoard | None) -> None:
+        self._targets: dict[tuple[str, str], OsdpOutput | None] = {}
+        for door in config.door:
+            for output, target in door.outputs.items():
+                self._targets[(door.id, output)] = output_of(target)
+        self._buses = buses  # reader → its bus
+        self._board = board
+        self._locks: dict[tuple[str, str], int] = {}
+        self._held: set[tuple[str, str]] = set()
+        self.unwired = 0
+
+    def ticket(self, strike: Strike) -> int:
+        """How often this output has been locked so far."""
+        return self._locks.get((strike.door, strike.output), 0)
+
+    def strike(self, strike: Strike, ticket: int | None = None) -> None:
+        """Move an output. Without wiring nothing moves, and that is counted."""
+        where = (strike.door, strike.output)
+        if strike.ms == LOCK:
+            self._locks[where] = self._locks.get(where, 0) + 1
+        elif ticket is not None and ticket != self._locks.get(where, 0):
+            return
+        if strike.ms == HOLD:
+            self._held.add(where)
+        else:
+            self._held.discard(where)
+        self._move(strike, where)
+
+    def hold_again(self) -> None:
+        """A line came back, where everything dropped: doors that shall stand open are told so again."""
+        for door, output in sorted(self._held):
+            self._move(Strike(door, output, HOLD), (door, output))
+
+    def indicate(self, shown: Indicate) -> None:
+        """Show an outcome at a reader."""
+        bus = self._buses.get(shown.reader)
+        if bus is not None:
+            bus.indicate(shown.reader, TABLE[shown.outcome])
+        elif self._board is not None:
+            self._board.indicate(shown.reader, shown.outcome)
+
+    def dial(self, dial: Dial) -> None:
+        if self._board is not None:
+            self._board.dial(dial.door, dial.panel, dial.number, dial.delay_s)
+
+    def hang_up(self, hang_up: HangUp) -> None:
+        if self._board is not None:
+            self._board.hang_up(hang_up.door, hang_up.panel)
+
+    def _move(self, strike: Strike, where: tuple[str, str]) -> None:
+        if where not in self._targets:
+            self.unwired += strike.ms != LOCK
+            return
+        target = self._targets[where]
+        if target is not None:
+            self._buses[target.reader].set_output(target.reader, target.number, strike.ms)
+        elif self._board is not None:
+            self._board.strike(strike.door, strike.output, strike.ms)

@@ -1,0 +1,395 @@
+"""The composition root: builds every part, owns the loop, performs outputs.
+
+One task takes inputs from one queue, asks the controller, and performs what it answers. Records go to the storage
+thread; what they allow follows when they are durable, while the next input is already being decided.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edge import __version__
+from edge.actuators import Actuators
+from edge.clock import Clock, boot_id
+from edge.config import Config
+from edge.console.api import ApiServer, BadRequest
+from edge.decision import model, rows
+from edge.decision.controller import Controller
+from edge.decision.index import Index
+from edge.decision.policy import VerifiedDelta
+from edge.keyring import Keyring
+from edge.lines.simulated import Barrier, LinePresented, SimulatedBoard
+from edge.policies import POLICY_ERRORS, Policies
+from edge.presenting import Presenting
+from edge.reader.inputs import ReaderInput
+from edge.reader.osdp.bus import Bus, BusReader
+from edge.recorder import Recorder
+from edge.storage.event_log import EventLog, LoggedEvent
+from edge.storage.policy_store import PolicyStore
+from edge.storage.state_store import StateStore
+from edge.synchronising import Synchroniser
+from edge.uplink.sync import Sync
+
+PRUNE_EVERY_S = 600.0
+MOST_EVENTS = 5000  # of one answer of the local API
+SOFTWARE = f"vantail {__version__}"
+
+
+class Agent:
+    """One controller at work. Build it in a running loop with `await Agent.start(…)`, then `await run()`."""
+
+    def __init__(
+        self, config: Config, keys: Keyring, clock: Clock, log: EventLog, kept: dict[str, bytes], policies: Policies
+    ) -> None:
+        self._config = config
+        self._keys = keys
+        self._clock = clock
+        self._log = log
+        self._kept = kept
+        self._policies = policies
+        self._queue: asyncio.Queue[object] = asyncio.Queue()
+        self._performing: set[asyncio.Task[None]] = set()
+        self._decision_ns = 0
+        self._decisions = 0
+        self._started_at = time.monotonic()
+        self.controller = Controller(
+            [door.id for door in config.door if door.contact], [_bare_door(door) for door in config.door]
+        )
+        self._recorder = Recorder(log, self._log_troubled, self._log_recovered, self._log_committed)
+        self._presenting = Presenting(keys.code_key, self._format_of)
+        self._board = (
+            SimulatedBoard(config.simulated.board, self.submit, self._board_connected) if config.simulated else None
+        )
+        self._buses = [
+            Bus(
+                bus.port,
+                bus.baud,
+                [BusReader(reader.id, reader.address, keys.reader_keys[reader.id]) for reader in bus.readers],
+                self.submit,
+            )
+            for bus in config.bus
+        ]
+        by_reader = {
+            reader.id: self._buses[at] for at, bus in enumerate(config.bus) for reader in bus.readers
+        }
+        self._actuators = Actuators(config, by_reader, self._board)
+        self._synchroniser = self._connect() if config.uplink is not None else None
+
+    @classmethod
+    async def start(cls, config: Config, keys: Keyring, clock: Clock) -> "Agent":
+        """Open the files, restore what was kept, load the policy. StorageError where the log cannot be opened."""
+        data = Path(config.data)
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log = await asyncio.to_thread(EventLog.open, data / "events.db", boot_id=boot_id())
+        store = await asyncio.to_thread(PolicyStore.open, data / "policy.db")
+        state = StateStore(log.database)
+        clock.raise_floor(await asyncio.wrap_future(state.floor_ms()))
+        agent = cls(config, keys, clock, log, await asyncio.wrap_future(state.load()), Policies(store))
+        agent._store = store
+        agent._recall_troubles(log, store)
+        try:
+            index = await agent._policies.load()
+        except POLICY_ERRORS as error:
+            index = None
+            agent.submit(model.LogTrouble("", str(error)))
+        if index is not None:
+            agent._put_in_force(index)
+        return agent
+
+    async def run(self) -> None:
+        """Until cancelled, or a part breaks: then its exception is raised, with every strike locked."""
+        api = ApiServer(Path(self._config.api), {"status": self._answer_status, "events": self._answer_events})
+        await api.start()
+        self._queue.put_nowait(model.Started(self._kept, SOFTWARE))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._decide())
+                tasks.create_task(self._prune())
+                for bus in self._buses:
+                    tasks.create_task(bus.run())
+                if self._board is not None:
+                    tasks.create_task(self._board.run())
+                if self._synchroniser is not None:
+                    tasks.create_task(self._synchroniser.run())
+        finally:
+            self._lock_everything()
+            await api.stop()
+            await asyncio.to_thread(self._log.close)
+            await asyncio.to_thread(self._store.close)
+
+    def submit(self, happened: object) -> None:
+        """Take something that happened: an input of the decision core, or a report of a reader or line."""
+        self._queue.put_nowait(happened)
+
+    async def settle(self) -> None:
+        """Return when everything submitted so far was decided and performed."""
+        done = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(done)
+        await done
+        while self._performing:
+            await asyncio.wait(self._performing)
+
+    # --- the loop -------------------------------------------------------------------------------------------
+
+    async def _decide(self) -> None:
+        while True:
+            happened = await self._next()
+            if isinstance(happened, asyncio.Future):
+                happened.set_result(None)
+            elif isinstance(happened, Barrier):
+                self._spawn(self._answer_barrier(happened.n, set(self._performing)))
+            else:
+                for value in self._inputs(happened):
+                    self._handle(value)
+
+    async def _next(self) -> object:
+        if not self._queue.empty():
+            return self._queue.get_nowait()
+        wait_s = self._clock.wait_s(self.controller.next_deadline(self._clock.moment()))
+        try:
+            return await asyncio.wait_for(self._queue.get(), wait_s)
+        except TimeoutError:
+            return model.Tick()
+
+    def _inputs(self, happened: object) -> Sequence[object]:
+        if isinstance(happened, ReaderInput | LinePresented):
+            now_ms = time.monotonic_ns() // 1_000_000
+            return self._presenting.inputs(happened, self._door_of(happened.reader), now_ms)
+        return (happened,)
+
+    def _handle(self, happened: object) -> None:
+        moment = self._clock.moment()
+        started = time.perf_counter_ns()
+        outputs = self.controller.handle(happened, moment)
+        if isinstance(happened, model.Presented):
+            self._decision_ns = time.perf_counter_ns() - started
+            self._decisions += 1
+        self._perform(outputs)
+
+    def _perform(self, outputs: Sequence[object]) -> None:
+        """In order: what comes before the first record at once, then the records, then what they allow. Lights do
+        not wait, except at a door that denies when its log fails."""
+        events: list[model.Event] = []
+        keep: dict[str, bytes] = {}
+        allowed: list[tuple[model.Strike, int]] = []
+        lights: list[model.Indicate] = []
+        for output in outputs:
+            match output:
+                case model.Record(event):
+                    events.append(event)
+                case model.Keep(name, value):
+                    keep[name] = value
+                case model.Strike() if output.ms == model.LOCK or not events:
+                    self._actuators.strike(output)
+                case model.Strike():
+                    allowed.append((output, self._actuators.ticket(output)))
+                case model.Indicate():
+                    lights.append(output)
+                case model.Dial():
+                    self._actuators.dial(output)
+                case model.HangUp():
+                    self._actuators.hang_up(output)
+        denying = [strike.door for strike, _ in allowed if self._denies_on_failure(strike.door)]
+        if not denying:
+            self._show(lights)
+        if events or keep:
+            self._spawn(self._record_then(events, keep, allowed, lights if denying else []))
+
+    async def _record_then(
+        self,
+        events: list[model.Event],
+        keep: dict[str, bytes],
+        allowed: list[tuple[model.Strike, int]],
+        lights: list[model.Indicate],
+    ) -> None:
+        revision = self._policies.version[1]
+        failure = await self._recorder.record(events, keep, revision, waits=bool(allowed))
+        for strike, ticket in allowed:
+            if failure and self._denies_on_failure(strike.door):
+                self._handle(model.LogTrouble(strike.door, failure))
+            else:
+                self._actuators.strike(strike, ticket)
+        if not failure:
+            self._show(lights)
+
+    def _show(self, lights: Sequence[model.Indicate]) -> None:
+        for shown in lights:
+            self._actuators.indicate(shown)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._performing.add(task)
+        task.add_done_callback(self._performing.discard)
+
+    async def _answer_barrier(self, number: int, before: set[asyncio.Task[None]]) -> None:
+        if before:
+            await asyncio.wait(before)
+        if self._board is not None:
+            self._board.answer_barrier(number)
+
+    def _lock_everything(self) -> None:
+        for door in self.controller.doors.values():
+            for output in door.row.outputs:
+                self._actuators.strike(model.Strike(door.row.id, output, model.LOCK))
+
+    # --- the log --------------------------------------------------------------------------------------------
+
+    def _log_troubled(self, detail: str) -> None:
+        self.submit(model.LogTrouble("", detail))
+
+    def _log_recovered(self, late: int) -> None:
+        self.submit(model.LogRecovered(late))
+
+    def _log_committed(self) -> None:
+        if self._synchroniser is not None:
+            self._synchroniser.log_advanced()
+
+    def _recall_troubles(self, log: EventLog, store: PolicyStore) -> None:
+        for report in (log.report, store.report):
+            if report.set_aside is not None:
+                said = f"{report.path.name} was damaged ({report.reason}); kept as {report.set_aside.name}"
+                self.submit(model.LogTrouble("", said))
+
+    async def _prune(self) -> None:
+        """Acknowledged events beyond what is kept go, a slice at a time."""
+        while True:
+            with contextlib.suppress(Exception):
+                while await asyncio.wrap_future(self._log.prune(self._config.keep_events)):
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(PRUNE_EVERY_S)
+
+    # --- the policy -----------------------------------------------------------------------------------------
+
+    def _connect(self) -> Synchroniser:
+        manager = self._keys.manager
+        version, digest = self._policy_version()
+        sync = Sync(
+            manager.trust(self._keys.device_public),
+            self._keys.device_key,
+            log_id=self._log.log_id,
+            last_seq=self._log.last_seq,
+            acked=self._log.acked,
+            version=version,
+            digest=digest,
+            boot_id=boot_id(),
+            software=SOFTWARE,
+        )
+        assert self._config.uplink is not None
+        return Synchroniser(
+            self._config.uplink, manager, boot_id(), self._log, sync, self._apply_policy, self._policy_refused
+        )
+
+    def _policy_version(self) -> tuple[tuple[int, int], bytes]:
+        return self._policies.version, self._policies.digest
+
+    async def _apply_policy(self, delta: VerifiedDelta) -> tuple[tuple[int, int], bytes]:
+        try:
+            self._put_in_force(await self._policies.apply(delta))
+        except POLICY_ERRORS as error:
+            self._policy_refused("policy", type(error).__name__, str(error))
+        return self._policy_version()
+
+    def _put_in_force(self, index: Index) -> None:
+        self.submit(model.PolicyReplaced(index))
+
+    def _policy_refused(self, kind: str, reason: str, message: str) -> None:
+        self.submit(model.Noted(f"{kind}-refused", "", "", f"{reason}: {message}"))
+
+    def _door_of(self, reader_id: str) -> str:
+        index = self.controller.index
+        row = index.readers.get(reader_id) if index is not None else None
+        return row.door if row is not None else ""
+
+    def _format_of(self, reader_id: str) -> str:
+        index = self.controller.index
+        row = index.readers.get(reader_id) if index is not None else None
+        return row.format if row is not None else ""
+
+    def _denies_on_failure(self, door_id: str) -> bool:
+        door = self.controller.doors.get(door_id)
+        return door is not None and door.row.deny_on_log_failure
+
+    # --- lines and the local API ----------------------------------------------------------------------------
+
+    def _board_connected(self, is_connected: bool) -> None:
+        if is_connected:
+            self._actuators.hold_again()
+
+    async def _answer_status(self, request: Any) -> dict[str, Any]:
+        counts = await asyncio.wrap_future(self._log.counts())
+        moment = self._clock.moment()
+        epoch, revision = self._policies.version
+        return {
+            "controller": self._config.controller,
+            "site": self._keys.manager.site,
+            "software": SOFTWARE,
+            "uptime_s": round(time.monotonic() - self._started_at),
+            "clock": {"utc_ms": moment.utc_ms, "trusted": moment.trusted},
+            "policy": {"epoch": epoch, "revision": revision, "in_force": self.controller.index is not None},
+            "log": {
+                "id": self._log.log_id.hex(),
+                "last_seq": self._log.last_seq,
+                "acknowledged": self._log.acked,
+                "total": counts.total,
+                "unsent": counts.unsent,
+                "dropped": counts.dropped + self._recorder.dropped,
+                "late": self._recorder.late,
+            },
+            "doors": [
+                {"id": door.row.id, "name": door.row.name, "state": door.state, "leaf_open": door.leaf_open}
+                for door in self.controller.doors.values()
+            ],
+            "readers": [line for bus in self._buses for line in bus.status()],
+            "board": self._board.status() if self._board is not None else None,
+            "uplink": self._synchroniser.status() if self._synchroniser is not None else None,
+            "decision_us": round(self._decision_ns / 1000, 1),
+            "decisions": self._decisions,
+            "unwired_outputs": self._actuators.unwired,
+        }
+
+    async def _answer_events(self, request: Any) -> dict[str, Any]:
+        known = {"since_ms", "until_ms", "door", "reader", "result", "reason", "medium", "credential", "text"}
+        wanted = {key: request[key] for key in (*known, "after_seq") if request.get(key) is not None}
+        unknown = set(request) - known - {"op", "after_seq", "limit"}
+        if unknown:
+            raise BadRequest(f"unknown filter {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+        limit = min(int(request.get("limit") or 100), MOST_EVENTS)
+        found = await asyncio.wrap_future(self._log.query(limit=limit, **wanted))
+        return {"log": self._log.log_id.hex(), "events": [_event_json(logged) for logged in found]}
+
+
+def _event_json(logged: LoggedEvent) -> dict[str, Any]:
+    event = logged.event
+    return {
+        "seq": logged.seq,
+        "at_ms": event.at_ms,
+        "clock_trusted": event.trusted,
+        "door": event.door,
+        "reader": event.reader,
+        "medium": event.medium,
+        "credential": _credential_text(event),
+        "result": event.result,
+        "reason": event.reason,
+        "output": event.output,
+        "detail": event.detail,
+        "late": logged.late,
+        "policy": logged.policy_revision,
+    }
+
+
+def _credential_text(event: model.Event) -> str:
+    if event.credential is None:
+        return ""
+    return f"{event.credential:016x}" if event.medium == "code" else f"{event.credential:010d}"
+
+
+def _bare_door(lines: Any) -> rows.Door:
+    """A door as its wiring alone describes it: good for its exit button, before any policy."""
+    outputs = tuple(lines.outputs)
+    return rows.Door(
+        lines.id, lines.id, outputs, lines.unlock_ms, lines.unlock_ms, 0,
+        rows.NEVER, False, False, False, "", "", (), rows.NEVER,
+    )  # fmt: skip

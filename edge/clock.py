@@ -1,0 +1,84 @@
+"""Where moments come from: the monotonic clock, wall time, and whether wall time can be trusted.
+
+Wall time is trusted after a source said so: NTP (the kernel's own word), or a declared RTC. Trust outlives an agent
+restart within one boot. It never runs below the floor: the latest of the build and the newest event stamped under a
+trusted clock.
+"""
+
+import ctypes
+import time
+from pathlib import Path
+from typing import Protocol
+
+from edge.decision.model import Moment
+
+BUILD_MS = 1_793_491_200_000  # 2026-11-01: no vantail ran before
+_STA_UNSYNC = 0x0040  # linux/timex.h
+_TIMEX_BYTES = 256  # more than struct timex on any Linux
+_STATUS_AT = 40  # offsetof(struct timex, status) on 64-bit Linux
+
+
+class Clock(Protocol):
+    """What the agent asks for time."""
+
+    def moment(self) -> Moment:
+        """Now."""
+
+    def wait_s(self, deadline_ms: int | None) -> float | None:
+        """For how long to wait for an input before a Tick is due; None: for ever."""
+
+    def raise_floor(self, utc_ms: int) -> None:
+        """It cannot be earlier than this."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    LONGEST_WAIT_S = 30.0  # wall time may be stepped: look again at what falls due by it
+
+    def __init__(self, has_rtc: bool, floor_ms: int = 0, trusted: bool = False) -> None:
+        self._has_rtc = has_rtc
+        self._floor_ms = max(BUILD_MS, floor_ms)
+        self._trusted = trusted
+        self._asked_at = 0.0
+
+    def moment(self) -> Moment:
+        utc_ms = time.time_ns() // 1_000_000
+        mono_ns = time.monotonic_ns()
+        if not self._trusted:
+            self._ask(mono_ns / 1e9)
+        sane = utc_ms >= self._floor_ms
+        return Moment(mono_ns // 1_000_000, max(utc_ms, self._floor_ms), self._trusted and sane, self._floor_ms)
+
+    def wait_s(self, deadline_ms: int | None) -> float | None:
+        if deadline_ms is None:
+            return self.LONGEST_WAIT_S
+        return min(self.LONGEST_WAIT_S, max(0.0, deadline_ms / 1000 - time.monotonic()))
+
+    def raise_floor(self, utc_ms: int) -> None:
+        self._floor_ms = max(self._floor_ms, utc_ms)
+
+    def _ask(self, mono_s: float) -> None:
+        if mono_s - self._asked_at < 1.0 and self._asked_at:
+            return
+        self._asked_at = mono_s
+        self._trusted = self._has_rtc or ntp_synchronised()
+
+
+def ntp_synchronised() -> bool:
+    """Whether the kernel says that NTP disciplines its clock (adjtimex(2)); False where it cannot be asked."""
+    try:
+        timex = ctypes.create_string_buffer(_TIMEX_BYTES)
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
+    except (OSError, AttributeError):
+        return False
+    status = int.from_bytes(timex.raw[_STATUS_AT : _STATUS_AT + 4], "little")
+    return state >= 0 and not status & _STA_UNSYNC
+
+
+def boot_id() -> str:
+    """This boot's identity, as the kernel gives it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"

@@ -1,0 +1,102 @@
+"""The way to the cloud: carries out what uplink.sync asks for, with the log, the policy and the broker."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from edge.config import Uplink
+from edge.storage.errors import StorageError
+from edge.storage.event_log import EventLog
+from edge.uplink.mqtt import Connection, TlsFiles, parse_broker
+from edge.uplink.sync import Acknowledged, NeedEvents, PolicyReady, Publish, Refused, Sync
+from edge.uplink.signing import ManagerTrust
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+class Synchroniser:
+    """Owns the broker connection. `apply_policy(delta)` stores and puts a policy in force and returns
+    (version, digest) as they are afterwards; `refused(kind, reason, message)` is told of refused messages."""
+
+    def __init__(
+        self,
+        uplink: Uplink,
+        manager: ManagerTrust,
+        boot_id: str,
+        log: EventLog,
+        sync: Sync,
+        apply_policy: Callable[[Any], Awaitable[tuple[tuple[int, int], bytes]]],
+        refused: Callable[[str, str, str], None],
+    ) -> None:
+        self._sync = sync
+        self._log = log
+        self._apply_policy = apply_policy
+        self._refused = refused
+        self._wake = asyncio.Event()
+        self._work: set[asyncio.Task[None]] = set()
+        tls = TlsFiles(uplink.ca, uplink.certificate, uplink.key) if uplink.ca else None
+        self._line = Connection(
+            parse_broker(uplink.broker),
+            manager.site,
+            manager.controller,
+            boot_id,
+            loop=asyncio.get_running_loop(),
+            connected=lambda: self._perform(sync.connected(_now_ms())),
+            disconnected=lambda detail: self._perform(sync.disconnected(_now_ms())),
+            received=lambda suffix, payload: self._perform(sync.received(suffix, payload, _now_ms())),
+            tls=tls,
+        )
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._line.start()
+        try:
+            while True:
+                deadline = self._sync.next_deadline()
+                timeout = None if deadline is None else max(0.0, (deadline - _now_ms()) / 1000)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), timeout)
+                self._wake.clear()
+                self._perform(self._sync.tick(_now_ms()))
+        finally:
+            await asyncio.to_thread(self._line.stop)
+
+    def log_advanced(self) -> None:
+        """Events were committed."""
+        self._perform(self._sync.log_advanced(self._log.last_seq, _now_ms()))
+
+    def status(self) -> dict[str, Any]:
+        return {**self._sync.status(), "line": self._line.status()}
+
+    def _perform(self, actions: list[Any]) -> None:
+        for action in actions:
+            match action:
+                case Publish(suffix, payload):
+                    self._line.publish(suffix, payload)
+                case Refused(kind, reason, message):
+                    self._refused(kind, reason, message)
+                case NeedEvents() | Acknowledged() | PolicyReady():
+                    task = asyncio.get_running_loop().create_task(self._wait_for(action))
+                    self._work.add(task)
+                    task.add_done_callback(self._work.discard)
+        self._wake.set()
+
+    async def _wait_for(self, action: NeedEvents | Acknowledged | PolicyReady) -> None:
+        match action:
+            case NeedEvents(first_seq, limit):
+                try:
+                    events = await asyncio.wrap_future(self._log.read(first_seq, limit))
+                except StorageError:
+                    self._perform(self._sync.events_failed(first_seq, _now_ms()))
+                    return
+                self._perform(self._sync.events_read(first_seq, events, _now_ms()))
+            case Acknowledged(up_to):
+                with contextlib.suppress(StorageError):
+                    await asyncio.wrap_future(self._log.acknowledge(up_to))
+            case PolicyReady(delta):
+                version, digest = await self._apply_policy(delta)
+                self._perform(self._sync.policy_changed(version, digest, _now_ms()))
