@@ -15,7 +15,7 @@ from edge import __version__
 from edge.actuators import Actuators
 from edge.clock import Clock, boot_id
 from edge.config import Config
-from edge.console.api import ApiServer, BadRequest
+from edge.console.api import ApiServer, BadRequestError
 from edge.decision import model, rows
 from edge.decision.controller import Controller
 from edge.decision.index import Index
@@ -27,13 +27,16 @@ from edge.presenting import Presenting
 from edge.reader.inputs import ReaderInput
 from edge.reader.osdp.bus import Bus, BusReader
 from edge.recorder import Recorder
+from edge.storage.errors import StorageError
 from edge.storage.event_log import EventLog, LoggedEvent
+from edge.storage.opening import OpenReport
 from edge.storage.policy_store import PolicyStore
 from edge.storage.state_store import StateStore
 from edge.synchronising import Synchroniser
 from edge.uplink.sync import Sync
 
 PRUNE_EVERY_S = 600.0
+BETWEEN_SLICES_S = 0.01
 MOST_EVENTS = 5000  # of one answer of the local API
 SOFTWARE = f"vantail {__version__}"
 
@@ -72,9 +75,7 @@ class Agent:
             )
             for bus in config.bus
         ]
-        by_reader = {
-            reader.id: self._buses[at] for at, bus in enumerate(config.bus) for reader in bus.readers
-        }
+        by_reader = {reader.id: self._buses[at] for at, bus in enumerate(config.bus) for reader in bus.readers}
         self._actuators = Actuators(config, by_reader, self._board)
         self._synchroniser = self._connect() if config.uplink is not None else None
 
@@ -82,14 +83,13 @@ class Agent:
     async def start(cls, config: Config, keys: Keyring, clock: Clock) -> "Agent":
         """Open the files, restore what was kept, load the policy. StorageError where the log cannot be opened."""
         data = Path(config.data)
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(data.mkdir, 0o700, True, True)
         log = await asyncio.to_thread(EventLog.open, data / "events.db", boot_id=boot_id())
         store = await asyncio.to_thread(PolicyStore.open, data / "policy.db")
         state = StateStore(log.database)
         clock.raise_floor(await asyncio.wrap_future(state.floor_ms()))
         agent = cls(config, keys, clock, log, await asyncio.wrap_future(state.load()), Policies(store))
-        agent._store = store
-        agent._recall_troubles(log, store)
+        agent._recall_troubles(log.report, store.report)
         try:
             index = await agent._policies.load()
         except POLICY_ERRORS as error:
@@ -118,7 +118,7 @@ class Agent:
             self._lock_everything()
             await api.stop()
             await asyncio.to_thread(self._log.close)
-            await asyncio.to_thread(self._store.close)
+            await asyncio.to_thread(self._policies.close)
 
     def submit(self, happened: object) -> None:
         """Take something that happened: an input of the decision core, or a report of a reader or line."""
@@ -140,7 +140,7 @@ class Agent:
             if isinstance(happened, asyncio.Future):
                 happened.set_result(None)
             elif isinstance(happened, Barrier):
-                self._spawn(self._answer_barrier(happened.n, set(self._performing)))
+                self._spawn(self._answer_barrier(happened.number, set(self._performing)))
             else:
                 for value in self._inputs(happened):
                     self._handle(value)
@@ -150,7 +150,8 @@ class Agent:
             return self._queue.get_nowait()
         wait_s = self._clock.wait_s(self.controller.next_deadline(self._clock.moment()))
         try:
-            return await asyncio.wait_for(self._queue.get(), wait_s)
+            async with asyncio.timeout(wait_s):
+                return await self._queue.get()
         except TimeoutError:
             return model.Tick()
 
@@ -209,7 +210,7 @@ class Agent:
         failure = await self._recorder.record(events, keep, revision, waits=bool(allowed))
         for strike, ticket in allowed:
             if failure and self._denies_on_failure(strike.door):
-                self._handle(model.LogTrouble(strike.door, failure))
+                self.submit(model.LogTrouble(strike.door, failure))
             else:
                 self._actuators.strike(strike, ticket)
         if not failure:
@@ -247,8 +248,8 @@ class Agent:
         if self._synchroniser is not None:
             self._synchroniser.log_advanced()
 
-    def _recall_troubles(self, log: EventLog, store: PolicyStore) -> None:
-        for report in (log.report, store.report):
+    def _recall_troubles(self, *reports: OpenReport) -> None:
+        for report in reports:
             if report.set_aside is not None:
                 said = f"{report.path.name} was damaged ({report.reason}); kept as {report.set_aside.name}"
                 self.submit(model.LogTrouble("", said))
@@ -256,10 +257,10 @@ class Agent:
     async def _prune(self) -> None:
         """Acknowledged events beyond what is kept go, a slice at a time."""
         while True:
-            with contextlib.suppress(Exception):
-                while await asyncio.wrap_future(self._log.prune(self._config.keep_events)):
-                    await asyncio.sleep(0.01)
-            await asyncio.sleep(PRUNE_EVERY_S)
+            pruned = 0
+            with contextlib.suppress(StorageError):
+                pruned = await asyncio.wrap_future(self._log.prune(self._config.keep_events))
+            await asyncio.sleep(BETWEEN_SLICES_S if pruned else PRUNE_EVERY_S)
 
     # --- the policy -----------------------------------------------------------------------------------------
 
@@ -355,7 +356,7 @@ class Agent:
         wanted = {key: request[key] for key in (*known, "after_seq") if request.get(key) is not None}
         unknown = set(request) - known - {"op", "after_seq", "limit"}
         if unknown:
-            raise BadRequest(f"unknown filter {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+            raise BadRequestError(f"unknown filter {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
         limit = min(int(request.get("limit") or 100), MOST_EVENTS)
         found = await asyncio.wrap_future(self._log.query(limit=limit, **wanted))
         return {"log": self._log.log_id.hex(), "events": [_event_json(logged) for logged in found]}

@@ -45,7 +45,7 @@ def load_reader_keys(path: Path, wanted: list[str]) -> dict[str, bytes]:
             raise KeyFileError(f"{path}: others may read it; run: chmod 600 {path.name}")
         found = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise KeyFileError(f"{path}: no such file; it holds one line READER = \"32 hex digits\" a reader") from None
+        raise KeyFileError(f'{path}: no such file; it holds one line READER = "32 hex digits" a reader') from None
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise KeyFileError(f"{path}: cannot be read ({error})") from None
     keys = {}

@@ -45,6 +45,10 @@ class Policies:
             return await self._take(image)
         raise PolicyRefused("a change from revision to revision is not understood yet; ask for a snapshot", True)
 
+    def close(self) -> None:
+        """Blocking: finish what is queued and close policy.db."""
+        self._store.close()
+
     async def _rebuild(self) -> Index:
         packed = await asyncio.wrap_future(self._store.rows())
         digest = await asyncio.wrap_future(self._store.recomputed_digest())

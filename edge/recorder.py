@@ -37,9 +37,7 @@ class Recorder:
         self.late = 0
         self.dropped = 0
 
-    async def record(
-        self, events: Sequence[Event], keep: Mapping[str, bytes], revision: int, waits: bool
-    ) -> str:
+    async def record(self, events: Sequence[Event], keep: Mapping[str, bytes], revision: int, waits: bool) -> str:
         """Make events durable. Returns "" when they are, else why they are not yet: they are then late, and will
         be written as soon as the disk lets them. `waits`: an answer is wanted within the budget."""
         recording = self._log.record(events, revision, keep=keep)

@@ -10,8 +10,8 @@ from edge.config import Uplink
 from edge.storage.errors import StorageError
 from edge.storage.event_log import EventLog
 from edge.uplink.mqtt import Connection, TlsFiles, parse_broker
-from edge.uplink.sync import Acknowledged, NeedEvents, PolicyReady, Publish, Refused, Sync
 from edge.uplink.signing import ManagerTrust
+from edge.uplink.sync import Acknowledged, NeedEvents, PolicyReady, Publish, Refused, Sync
 
 
 def _now_ms() -> int:

@@ -22,7 +22,7 @@ class ApiError(Exception):
     """The agent cannot be asked, or said no; one line."""
 
 
-class BadRequest(ValueError):
+class BadRequestError(ValueError):
     """A handler's word for arguments that make no sense; the message goes back to who asked."""
 
 
@@ -65,12 +65,12 @@ class ApiServer:
         try:
             request = json.loads(line)
             if not isinstance(request, dict):
-                raise BadRequest("a request is one JSON object")
+                raise BadRequestError("a request is one JSON object")
             if request.get("op") == "ping":
                 return {"ok": True}
             handler = self._handlers.get(str(request.get("op")))
             if handler is None:
-                raise BadRequest(f"unknown op; known are {', '.join(sorted(self._handlers))}")
+                raise BadRequestError(f"unknown op; known are {', '.join(sorted(self._handlers))}")
             return {"ok": True, **await handler(request)}
         except (ValueError, TypeError) as error:
             return {"ok": False, "error": str(error)}

@@ -1,0 +1,78 @@
+"""`vantail run`: an agent as a service, from its configuration to its orderly end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edge import keyring
+from edge.agent import Agent
+from edge.clock import Clock, SystemClock
+from edge.config import Config, ConfigError, load
+from edge.console.api import ApiError
+from edge.reader.osdp.bus import BusError
+from edge.reader.osdp.secure import SecureError
+from edge.storage.errors import StorageError
+from edge.uplink.mqtt import BrokerUrlError
+from edge.uplink.signing import KeyFileError
+
+
+def serve(path: Path) -> int:
+    """Run the agent that agent.toml at `path` describes, until SIGTERM or SIGINT. Returns the exit code."""
+    try:
+        config = load(path)
+        keys = keyring.load(config)
+        asyncio.run(run_until_told(config, keys, SystemClock(config.clock.rtc)))
+    except ConfigError as error:
+        return _fail(str(error), os.EX_CONFIG)
+    except KeyFileError as error:
+        wrong = os.EX_NOPERM if error.wrong_mode else os.EX_DATAERR
+        return _fail(str(error), os.EX_NOINPUT if error.missing else wrong)
+    except (BusError, SecureError, BrokerUrlError) as error:
+        return _fail(f"{path}: {error}", os.EX_CONFIG)
+    except StorageError as error:
+        return _fail(str(error), os.EX_IOERR)
+    except ApiError as error:
+        return _fail(str(error), os.EX_UNAVAILABLE)
+    except OSError as error:
+        return _fail(f"{error.filename or path}: {error.strerror}", os.EX_OSERR)
+    return 0
+
+
+async def run_until_told(
+    config: Config, keys: keyring.Keyring, clock: Clock, started: Callable[[Agent], None] | None = None
+) -> None:
+    """Run an agent until SIGTERM or SIGINT. `started` is told of the agent once it is built."""
+    agent = await Agent.start(config, keys, clock)
+    if started is not None:
+        started(agent)
+    running = asyncio.ensure_future(agent.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    _tell_systemd("READY=1")
+    try:
+        await running
+    except asyncio.CancelledError:
+        _tell_systemd("STOPPING=1")
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
+
+
+def _tell_systemd(state: str) -> None:
+    """sd_notify(3): one datagram to the socket that systemd names, if it does."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.connect("\0" + address[1:] if address.startswith("@") else address)
+        notify.send(state.encode())
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"vantail: {message}", file=sys.stderr)
+    return code
