@@ -55,8 +55,8 @@ class Agent:
         self._policies = policies
         self._queue: asyncio.Queue[object] = asyncio.Queue()
         self._performing: set[asyncio.Task[None]] = set()
-        self._decision_ns = 0
-        self._decisions = 0
+        self.decisions = 0  # credentials decided
+        self.decision_us = 0.0  # what the last one took
         self._started_at = time.monotonic()
         self.controller = Controller(
             [door.id for door in config.door if door.contact], [_bare_door(door) for door in config.door]
@@ -166,8 +166,8 @@ class Agent:
         started = time.perf_counter_ns()
         outputs = self.controller.handle(happened, moment)
         if isinstance(happened, model.Presented):
-            self._decision_ns = time.perf_counter_ns() - started
-            self._decisions += 1
+            self.decision_us = round((time.perf_counter_ns() - started) / 1000, 1)
+            self.decisions += 1
         self._perform(outputs)
 
     def _perform(self, outputs: Sequence[object]) -> None:
@@ -346,8 +346,8 @@ class Agent:
             "readers": [line for bus in self._buses for line in bus.status()],
             "board": self._board.status() if self._board is not None else None,
             "uplink": self._synchroniser.status() if self._synchroniser is not None else None,
-            "decision_us": round(self._decision_ns / 1000, 1),
-            "decisions": self._decisions,
+            "decision_us": self.decision_us,
+            "decisions": self.decisions,
             "unwired_outputs": self._actuators.unwired,
         }
 

@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from edge import keyring
 from edge.agent import Agent
@@ -21,12 +22,16 @@ from edge.uplink.mqtt import BrokerUrlError
 from edge.uplink.signing import KeyFileError
 
 
-def serve(path: Path) -> int:
-    """Run the agent that agent.toml at `path` describes, until SIGTERM or SIGINT. Returns the exit code."""
+Started = Callable[[Agent], Coroutine[Any, Any, None]]
+
+
+def serve(path: Path, clock: Clock | None = None, started: Started | None = None) -> int:
+    """Run the agent that agent.toml at `path` describes, until SIGTERM or SIGINT. Returns the exit code. The
+    simulator alone gives a `clock` of its own, and is told of the agent once it is built."""
     try:
         config = load(path)
         keys = keyring.load(config)
-        asyncio.run(run_until_told(config, keys, SystemClock(config.clock.rtc)))
+        asyncio.run(_run(config, keys, clock or SystemClock(config.clock.rtc), started))
     except ConfigError as error:
         return _fail(str(error), os.EX_CONFIG)
     except KeyFileError as error:
@@ -43,13 +48,10 @@ def serve(path: Path) -> int:
     return 0
 
 
-async def run_until_told(
-    config: Config, keys: keyring.Keyring, clock: Clock, started: Callable[[Agent], None] | None = None
-) -> None:
-    """Run an agent until SIGTERM or SIGINT. `started` is told of the agent once it is built."""
+async def _run(config: Config, keys: keyring.Keyring, clock: Clock, started: Started | None) -> None:
     agent = await Agent.start(config, keys, clock)
     if started is not None:
-        started(agent)
+        await started(agent)
     running = asyncio.ensure_future(agent.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,0 +1,97 @@
+"""The tables of each file, as steps that bring an older file up to date.
+
+A file's PRAGMA user_version counts its steps, so an up-to-date one is recognised without sqlite-utils, whose
+import takes longer than the rest of a start. Never change a step that was released: append one.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from edge.storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+
+class Schema(NamedTuple):
+    """A kind of file. steps: in order; each one's name is kept in the file as applied."""
+
+    name: str
+    steps: "tuple[Callable[[Database], None], ...]"
+
+
+def _event_tables(db: "Database") -> None:
+    # One row: what must survive although events go. Sequence numbers are never used twice, so the last is kept here.
+    db.execute(
+        """CREATE TABLE head (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            log_id BLOB NOT NULL,
+            last_seq INTEGER NOT NULL DEFAULT 0,
+            acked INTEGER NOT NULL DEFAULT 0 CHECK (acked <= last_seq),
+            dropped INTEGER NOT NULL DEFAULT 0,
+            floor_ms INTEGER NOT NULL DEFAULT 0
+        ) STRICT"""
+    )
+    db.execute("INSERT INTO head (id, log_id) VALUES (1, ?)", [os.urandom(16)])
+    db.execute("CREATE TABLE boot (id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL UNIQUE) STRICT")
+    # credential is text: a number of 64 bits without sign does not fit SQLite's integers.
+    db.execute(
+        """CREATE TABLE event (
+            seq INTEGER PRIMARY KEY,
+            at_ms INTEGER NOT NULL,
+            trusted INTEGER NOT NULL,
+            door TEXT NOT NULL,
+            reader TEXT NOT NULL,
+            medium TEXT NOT NULL,
+            credential TEXT,
+            result TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            output TEXT NOT NULL,
+            detail TEXT NOT NULL,
+            late INTEGER NOT NULL,
+            policy_revision INTEGER NOT NULL,
+            boot INTEGER NOT NULL REFERENCES boot (id)
+        ) STRICT"""
+    )
+    db.execute("CREATE TABLE kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID")
+
+
+def _policy_tables(db: "Database") -> None:
+    db.execute(
+        """CREATE TABLE policy (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            epoch INTEGER NOT NULL,
+            revision INTEGER NOT NULL,
+            digest BLOB NOT NULL
+        ) STRICT"""
+    )
+    db.execute("INSERT INTO policy VALUES (1, 0, 0, zeroblob(32))")
+    db.execute("CREATE TABLE row (key BLOB PRIMARY KEY, packed BLOB NOT NULL) STRICT, WITHOUT ROWID")
+
+
+EVENTS = Schema("events", (_event_tables,))
+POLICY = Schema("policy", (_policy_tables,))
+
+
+def bring_up(connection: sqlite3.Connection, schema: Schema, path: Path) -> None:
+    """Run the steps that the file lacks. StorageError where a newer program wrote it."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == len(schema.steps):
+        return
+    if version > len(schema.steps):
+        raise StorageError(
+            f"{path}: its tables are of version {version}, this program knows {len(schema.steps)}; "
+            f"install the newer program again"
+        )
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+    migrations = Migrations(schema.name)
+    for step in schema.steps:
+        migrations(name=step.__name__)(step)
+    migrations.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
+    # Last, and outside their transactions: a cut in between only asks sqlite-utils once more, which knows what it did.
+    connection.execute(f"PRAGMA user_version = {len(schema.steps)}")
