@@ -344,6 +344,7 @@ class Agent:
                 for door in self.controller.doors.values()
             ],
             "readers": [line for bus in self._buses for line in bus.status()],
+            "calls": self.controller.calls(),
             "board": self._board.status() if self._board is not None else None,
             "uplink": self._synchroniser.status() if self._synchroniser is not None else None,
             "decision_us": self.decision_us,

@@ -11,7 +11,7 @@ from edge.clock import ntp_synchronised
 from edge.config import Config, ConfigError, load
 from edge.console.api import ApiError, call
 from edge.reader.serial_line import LineError, open_line
-from edge.uplink.mqtt import BrokerUrlError, parse_broker
+from edge.uplink.mqtt import BrokerError, parse_broker
 from edge.uplink.signing import KeyFileError
 
 LITTLE_SPACE = 64 * 1024 * 1024  # 100,000 unsent events and a large policy fit
@@ -123,7 +123,7 @@ def _privileges() -> Check:
 async def _broker(url: str) -> Check:
     try:
         broker = parse_broker(url)
-    except BrokerUrlError as error:
+    except BrokerError as error:
         return Check("broker", False, str(error))
     try:
         async with asyncio.timeout(5):

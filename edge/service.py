@@ -18,7 +18,7 @@ from edge.console.api import ApiError
 from edge.reader.osdp.bus import BusError
 from edge.reader.osdp.secure import SecureError
 from edge.storage.errors import StorageError
-from edge.uplink.mqtt import BrokerUrlError
+from edge.uplink.mqtt import BrokerError
 from edge.uplink.signing import KeyFileError
 
 
@@ -37,7 +37,7 @@ def serve(path: Path, clock: Clock | None = None, started: Started | None = None
     except KeyFileError as error:
         wrong = os.EX_NOPERM if error.wrong_mode else os.EX_DATAERR
         return _fail(str(error), os.EX_NOINPUT if error.missing else wrong)
-    except (BusError, SecureError, BrokerUrlError) as error:
+    except (BusError, SecureError, BrokerError) as error:
         return _fail(f"{path}: {error}", os.EX_CONFIG)
     except StorageError as error:
         return _fail(str(error), os.EX_IOERR)

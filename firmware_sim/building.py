@@ -78,17 +78,16 @@ def _controller(
         for reader in door.readers:
             if reader.kind == "osdp":
                 buses.setdefault(reader.baud or 9600, []).append(reader)
+    scbks: dict[str, bytes] = {}
     for number, (baud, readers) in enumerate(sorted(buses.items())):
-        made = [_osdp_reader(reader) for reader in readers]
+        keyed = {reader.id: secrets.token_bytes(16) for reader in readers}
+        made = [OsdpReader(reader.id, reader.address or 0, keyed[reader.id]) for reader in readers]
+        scbks.update(keyed)
         hardware.readers.update({reader.reader: reader for reader in made})
         hardware.lines.append(ReaderLine(folder / f"bus{number}", made, baud=baud))
     _write(folder / "agent.toml", _config(controller, broker_port, with_contact, sorted(buses.items())), 0o644)
-    _write(keys / "osdp.toml", [f'{name} = "{r.scbk.hex()}"' for name, r in hardware.readers.items()], 0o600)
+    _write(keys / "osdp.toml", [f'{name} = "{scbk.hex()}"' for name, scbk in scbks.items()], 0o600)
     return hardware
-
-
-def _osdp_reader(reader: values.Reader) -> OsdpReader:
-    return OsdpReader(reader.id, reader.address or 0, secrets.token_bytes(16))
 
 
 def _config(

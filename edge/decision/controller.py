@@ -65,6 +65,10 @@ class Controller:
         times = [at for at in times if at is not None]
         return min(times) if times else None
 
+    def calls(self):
+        """The doors whose panel is calling a resident now."""
+        return sorted(self._calls)
+
     # --- what falls due -------------------------------------------------------------------------------------
 
     def _clock_changed(self, moment):

@@ -1,0 +1,370 @@
+"""One OSDP line: the port, its readers, and the one task that talks to them in turn.
+
+The order of slots: a reader with a light, a tone or an output waiting goes first; else the readers in turn, a
+silent one's probe taking its turn too, but never more than a third of the line's time while others answer.
+"""
+
+import asyncio
+import binascii
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from edge.decision.indications import Signal
+from edge.reader import inputs
+from edge.reader.osdp import link, messages
+from edge.reader.osdp.frame import LARGEST, Frame, Framer
+from edge.reader.osdp.secure import is_equal
+from edge.reader.serial_line import LineError, SerialLine, open_line
+
+_REOPEN_S = (0.25, 0.5, 1.0, 2.0)  # pauses before a lost port is opened again; the last one repeats
+_BITS_A_BYTE = 10  # start, eight data, stop
+_SHORTEST_TIMER_S = 0.0006
+_PROBE_SHARE = 2  # after a probe that nobody answered, this many times its length is for the others
+_KEY_CHARACTERS = {messages.KEY_ENTER: "#", messages.KEY_CLEAR: "*"}
+
+
+class BusError(ValueError):
+    """Readers that cannot share a line. The message names them and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusReader:
+    """A reader on a line: its id, its OSDP address 0-126, its 16-byte secure channel base key."""
+
+    reader: str
+    address: int
+    scbk: bytes = field(repr=False)
+
+
+def aes_ecb(key: bytes) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
+    """AES-128-ECB as (encrypt, decrypt). The contexts are kept: making one costs four times using it."""
+    cipher = Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305 (chained by hand, annex D)
+    return cipher.encryptor().update, cipher.decryptor().update
+
+
+def crc16(data: bytes) -> int:
+    """`frame.crc16`, in C."""
+    return binascii.crc_hqx(data, 0x1D0F)
+
+
+class Bus:
+    """A serial line with its readers. `await run()` for ever; `deliver` gets values of edge.reader.inputs, from
+    the loop's thread. Call the other methods from that thread too.
+
+    poll_gap_ms: a pause after each exchange, beyond the two character times that the specification asks for.
+    BusError: two readers with one address or one key; SecureError: a weak key.
+    """
+
+    def __init__(
+        self,
+        port: str,
+        baud: int,
+        readers: Sequence[BusReader],
+        deliver: Callable[[inputs.ReaderInput], None],
+        timing: link.Timing = link.DEFAULT,
+        poll_gap_ms: float = 0,
+    ) -> None:
+        _check(port, readers)
+        self.port = port
+        self._deliver = deliver
+        self._byte_s = _BITS_A_BYTE / baud
+        self._gap_s = 2 * self._byte_s
+        self._poll_gap_s = poll_gap_ms / 1000
+        self._readers = [reader.reader for reader in readers]
+        self._links = [link.Link(reader.address, reader.scbk, aes_ecb, os.urandom, timing, crc16) for reader in readers]
+        self._by_reader = dict(zip(self._readers, range(len(readers)), strict=True))
+        self._lasting: dict[int, Signal] = {}
+        self._framer = Framer(crc16)
+        self._line: SerialLine | None = None
+        self._turn = 0
+        self._probe_after = 0.0
+        self._current: int | None = None
+        self._answered: asyncio.Future[bool] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._reply_size = 0
+        self._byte_seen_s = 0.0
+        self._next_poll_s = 0.0
+        self._wake = asyncio.Event()
+        self._lost = ""
+        self.port_trouble = ""
+
+    # --- what the agent asks -----------------------------------------------------------------------------------
+
+    def indicate(self, reader: str, signal: Signal) -> None:
+        """Show and sound a signal in the line's next slot. While the reader is away a lasting one is kept for its
+        return and a passing one is dropped. KeyError: no such reader on this line."""
+        number = self._by_reader[reader]
+        if signal.total_ms == 0:
+            self._lasting[number] = signal
+        self._show(number, signal)
+
+    def set_output(self, reader: str, output_number: int, ms: int) -> bool:
+        """Switch one of the reader's outputs, 0 the first: for `ms` (100 ms steps, rounded up), 0 off, -1 on.
+        False if the reader is away: nothing moved, nothing is kept."""
+        if ms > 0:
+            control, timer = messages.OUTPUT_TIMED, min(_tenths(ms), 0xFFFF)
+        else:
+            control, timer = (messages.OUTPUT_ON if ms < 0 else messages.OUTPUT_OFF), 0
+        return self._push(self._by_reader[reader], messages.Output(output_number, control, timer))
+
+    def status(self) -> list[dict[str, Any]]:
+        """For people, one dict a reader: plain values only, no secrets. Ages are seconds."""
+        return [self._status(number) for number in range(len(self._links))]
+
+    # --- the task ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Open the port, serve its readers, and again when it is lost. Ends only by cancellation."""
+        failures = 0
+        while True:
+            try:
+                self._lost = ""
+                self._line = await open_line(self.port, round(_BITS_A_BYTE / self._byte_s), self._bytes, self._gone)
+                self.port_trouble = ""
+                failures = 0
+                await self._serve(self._line)
+            except LineError as error:
+                self._lost = str(error)
+            finally:
+                if self._line is not None:
+                    self._line.close()
+                    self._line = None
+            self._port_lost()
+            await asyncio.sleep(_REOPEN_S[min(failures, len(_REOPEN_S) - 1)])
+            failures += 1
+
+    async def _serve(self, line: SerialLine) -> None:
+        while not self._lost:
+            number = self._pick()
+            if number is None:
+                await self._idle()
+                continue
+            command = self._links[number].next_command(_now_ms())
+            if command is not None:
+                await self._exchange(line, number, command)
+
+    async def _exchange(self, line: SerialLine, number: int, command: bytes) -> None:
+        """Send a command, wait for its reply or for as long as one may take, and leave the line as long as the
+        specification asks for before the next."""
+        current = self._links[number]
+        self._framer.reset()  # nothing from before is an answer to this
+        self._current = number
+        sent_s = time.monotonic()
+        line.write(command)
+        silent_s = sent_s + len(command) * self._byte_s + current.wait_ms / 1000
+        answered = await self._answer(silent_s)
+        end_s = time.monotonic()
+        self._current = None
+        if not answered and not self._lost:
+            if not current.is_answering:
+                self._probe_after = end_s + _PROBE_SHARE * (end_s - sent_s)
+            self._report(number, current.timed_out(_now_ms()))
+        # A port without a real line behind it answers sooner than its bytes could travel: keep to the line's pace.
+        travelled_s = sent_s + (len(command) + self._reply_size) * self._byte_s
+        over_s = max(end_s, travelled_s) + self._gap_s
+        self._next_poll_s = over_s + self._poll_gap_s
+        await _until(over_s)
+
+    async def _answer(self, silent_s: float) -> bool:
+        """Whether the reply came. A reply that has begun by `silent_s` may take as long as the largest."""
+        loop = asyncio.get_running_loop()
+        self._reply_size = 0
+        self._answered = loop.create_future()
+        last_s = silent_s + LARGEST * self._byte_s
+        self._timer = loop.call_later(silent_s - time.monotonic(), self._silent, last_s)
+        try:
+            return await self._answered
+        finally:
+            self._timer.cancel()
+            self._timer = self._answered = None
+
+    def _silent(self, last_s: float) -> None:
+        if self._answered is None or self._answered.done():
+            return
+        now_s = time.monotonic()
+        if self._framer.is_inside() and now_s < last_s and now_s - self._byte_seen_s < 0.05:
+            self._timer = asyncio.get_running_loop().call_later(0.02, self._silent, last_s)
+        else:
+            self._answered.set_result(False)
+
+    def _bytes(self, data: bytes) -> None:
+        self._byte_seen_s = time.monotonic()
+        bad_frames = self._framer.bad_frames
+        for received in self._framer.feed(data):
+            self._frame(received)
+        if self._current is not None:
+            self._links[self._current].bad_frames += self._framer.bad_frames - bad_frames
+
+    def _frame(self, received: Frame) -> None:
+        if self._current is None:
+            return  # nothing was asked
+        current = self._links[self._current]
+        self._report(self._current, current.received(received, _now_ms()))
+        if not current.is_waiting and self._answered is not None and not self._answered.done():
+            self._reply_size = len(received.raw)
+            self._answered.set_result(True)
+
+    def _gone(self, why: str) -> None:
+        self._lost = self._lost or why
+        self._wake.set()
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(False)
+
+    # --- whose turn it is ----------------------------------------------------------------------------------------
+
+    def _pick(self) -> int | None:
+        now_s = time.monotonic()
+        now_ms = _now_ms()
+        count = len(self._links)
+        order = [(self._turn + step) % count for step in range(count)]
+        for number in order:
+            if self._links[number].has_output and self._links[number].due_ms <= now_ms:
+                return number
+        if now_s < self._next_poll_s:
+            return None
+        others = any(candidate.is_answering for candidate in self._links)
+        for number in order:
+            candidate = self._links[number]
+            may_probe = candidate.is_answering or not others or now_s >= self._probe_after
+            if candidate.due_ms <= now_ms and may_probe:
+                self._turn = (number + 1) % count
+                return number
+        return None
+
+    async def _idle(self) -> None:
+        """Nothing is due: wait for the next due reader, or for an output."""
+        due_ms = min((candidate.due_ms for candidate in self._links), default=_now_ms() + 1000)
+        wait_s = max((due_ms - _now_ms()) / 1000, self._next_poll_s - time.monotonic(), 0.002)
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), wait_s)
+        except TimeoutError:
+            pass
+
+    # --- what happened -------------------------------------------------------------------------------------------
+
+    def _report(self, number: int, facts: Sequence[Any]) -> None:
+        reader = self._readers[number]
+        for fact in facts:
+            self._deliver(_INPUT_OF[type(fact)](reader, fact))
+            if isinstance(fact, link.Online) and number in self._lasting:
+                self._show(number, self._lasting[number])
+
+    def _port_lost(self) -> None:
+        self.port_trouble = self._lost
+        self._current = None
+        for number, candidate in enumerate(self._links):
+            self._report(number, candidate.line_lost(_now_ms(), self._lost))
+
+    def _show(self, number: int, signal: Signal) -> None:
+        self._push(number, led_command(signal))
+        if signal.beeps:
+            self._push(number, buzzer_command(signal))
+
+    def _push(self, number: int, message: Any) -> bool:
+        pushed = self._links[number].push(message)
+        self._wake.set()
+        return pushed
+
+    def _status(self, number: int) -> dict[str, Any]:
+        current = self._links[number]
+        card_ms = current.last_card_ms
+        return {
+            "reader": self._readers[number],
+            "port": self.port,
+            "port_trouble": self.port_trouble,
+            "address": current.address,
+            "state": current.state,
+            "online": current.is_answering,
+            "secure": current.is_secure,
+            **_identity(current.identity),
+            "polls": current.polls,
+            "time_outs": current.timeouts,
+            "bad_frames": current.bad_frames,
+            "noise_bytes": self._framer.noise,
+            "ignored_frames": current.ignored,
+            "refused_frames": current.refused,
+            "stale_reads": current.stale,
+            "dropped_commands": current.dropped,
+            "naks": current.naks,
+            "last_nak": current.last_nak,
+            "sessions": current.sessions,
+            "last_card_s": None if card_ms is None else round((_now_ms() - card_ms) / 1000, 1),
+        }
+
+
+def led_command(signal: Signal) -> messages.Led:
+    """The LED command of a signal: for a time if it passes, else until the next lasting one (section 6.10)."""
+    light = (_tenths(signal.on_ms), _tenths(signal.off_ms), signal.on_color, signal.off_color)
+    if signal.total_ms:
+        return messages.Led(0, 0, messages.LED_PASSING, *light, _tenths(signal.total_ms), 0, 0, 0, 0, 0)
+    return messages.Led(0, 0, messages.LED_KEEP, 0, 0, 0, 0, 0, messages.LED_LASTING, *light)
+
+
+def buzzer_command(signal: Signal) -> messages.Buzzer:
+    """The buzzer command of a signal's tones (section 6.11)."""
+    return messages.Buzzer(0, messages.TONE, _tenths(signal.beep_ms), _tenths(signal.beep_gap_ms), signal.beeps)
+
+
+_INPUT_OF: dict[type, Callable[[str, Any], inputs.ReaderInput]] = {
+    link.Card: lambda reader, fact: inputs.CardRead(reader, fact.bits, fact.data, fact.secure),
+    link.Keys: lambda reader, fact: inputs.KeysPressed(reader, _characters(fact.keys), fact.secure),
+    link.Online: lambda reader, fact: inputs.LineUp(reader, fact.detail),
+    link.Offline: lambda reader, fact: inputs.LineDown(reader, fact.detail),
+    link.Tamper: lambda reader, fact: inputs.TamperSeen(reader, fact.is_on),
+    link.Power: lambda reader, fact: inputs.PowerSeen(reader, fact.failed),
+    link.Suspect: lambda reader, fact: inputs.Suspicion(reader, fact.detail),
+}
+
+
+def _check(port: str, readers: Sequence[BusReader]) -> None:
+    for at, reader in enumerate(readers):
+        if not 0 <= reader.address <= 126:
+            raise BusError(f"reader {reader.reader}: address {reader.address} is outside 0 to 126")
+        for other in readers[:at]:
+            names = f"readers {other.reader} and {reader.reader} on {port} have one"
+            if reader.reader == other.reader:
+                raise BusError(f"reader {reader.reader} is on {port} twice: remove one")
+            if reader.address == other.address:
+                raise BusError(f"{names} address, {reader.address}: change one")
+            if is_equal(reader.scbk, other.scbk):
+                raise BusError(f"{names} key: give each its own")
+
+
+def _identity(identity: Any) -> dict[str, Any]:
+    if identity is None:
+        return {"vendor": None, "model": None, "firmware": None, "serial": None}
+    return {
+        "vendor": identity.vendor.hex(),
+        "model": f"{identity.model}.{identity.version}",
+        "firmware": ".".join(str(part) for part in identity.firmware),
+        "serial": f"{identity.serial:08x}",
+    }
+
+
+def _characters(keys: bytes) -> str:
+    return "".join(_KEY_CHARACTERS.get(key) or chr(key) for key in keys)
+
+
+def _tenths(ms: int) -> int:
+    return -(-ms // 100)
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+async def _until(moment_s: float) -> None:
+    """Wait until a moment of the monotonic clock. The loop's own timers round up to the next millisecond, which
+    at 115,200 baud is as long as a poll: the last half millisecond is slept through, after the door's own work
+    had its turn."""
+    left_s = moment_s - time.monotonic()
+    await asyncio.sleep(0 if left_s < _SHORTEST_TIMER_S else left_s)
+    left_s = moment_s - time.monotonic()
+    if left_s > 0:
+        time.sleep(left_s)  # noqa: ASYNC251

@@ -1,0 +1,78 @@
+"""The `vantail-sim` command: a building in software."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from firmware_sim.demo import Demo, DemoError, dump, play, report_line
+from firmware_sim.presenting import converse
+from firmware_sim.screen import Screen
+
+EXAMPLES = """examples:
+  vantail-sim demo                                  the example residence, its day, then you
+  vantail-sim demo --script                         the day alone; exit 0 only if all was as expected
+  vantail-sim demo --building DIR --day FILE --script --json
+"""
+BUILDING = Path("examples/clos-des-dunes")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return asyncio.run(_demo(options))
+    except DemoError as error:
+        print(f"vantail-sim: {error}", file=sys.stderr)
+        return os.EX_DATAERR
+    except OSError as error:
+        print(f"vantail-sim: {error}", file=sys.stderr)
+        return os.EX_OSERR
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vantail-sim",
+        description="A building in software: readers, strikes, controllers, cloud.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="a residence at work")
+    demo.add_argument("--building", type=Path, default=BUILDING, metavar="DIR", help=f"default {BUILDING}")
+    demo.add_argument("--day", type=Path, metavar="FILE", help="default day.csv of the building")
+    demo.add_argument("--script", action="store_true", help="play the day and end; no terminal is needed")
+    demo.add_argument("--json", action="store_true", help="one JSON object on stdout; everything else to stderr")
+    demo.add_argument("--broker", choices=("iotcore", "mosquitto"), default="iotcore")
+    demo.add_argument("--dir", type=Path, default=Path(".demo"), help="where everything is kept (default .demo)")
+    return parser
+
+
+async def _demo(options: argparse.Namespace) -> int:
+    screen = Screen(sys.stderr if options.json else sys.stdout)
+    day = options.day or options.building / "day.csv"
+    demo = Demo(options.building, day, options.dir.resolve(), options.broker, screen)
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    async with demo.running():
+        screen.say(f"events: {demo.cloud_address}")
+        report = await play(demo, screen)
+        screen.say(report_line(report))
+        if options.json:
+            print(dump(report), flush=True)
+        if not options.script:
+            with contextlib.suppress(EOFError):
+                await converse(demo, screen)
+    return 0 if report["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
