@@ -54,7 +54,7 @@ class Actuators:
 
     def dial(self, dial: Dial) -> None:
         if self._board is not None:
-            self._board.dial(dial.door, dial.panel, dial.number, dial.delay_s)
+            self._board.dial(dial.door, dial.panel, str(dial.number), dial.delay_s)
 
     def hang_up(self, hang_up: HangUp) -> None:
         if self._board is not None:

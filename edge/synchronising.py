@@ -60,8 +60,8 @@ class Synchroniser:
                 timeout = None if deadline is None else max(0.0, (deadline - _now_ms()) / 1000)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), timeout)
-                self._wake.clear()
                 self._perform(self._sync.tick(_now_ms()))
+                self._wake.clear()  # what was just performed is in the next deadline
         finally:
             await asyncio.to_thread(self._line.stop)
 

@@ -13,6 +13,7 @@ that clock and runs every deadline between. One JSON object {"verb": value} a li
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -87,11 +88,12 @@ class Driver:
         return {"decisions": self._agent.decisions, "decision_us": self._agent.decision_us}
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            [(verb, value)] = json.loads(line).items()
-            answer = await self._verbs[verb](value)  # type: ignore[operator]
-            writer.write(json.dumps(answer).encode() + b"\n")
-            await writer.drain()
+        with contextlib.suppress(asyncio.CancelledError, ConnectionError):  # the agent ends, or the simulator
+            while line := await reader.readline():
+                [(verb, value)] = json.loads(line).items()
+                answer = await self._verbs[verb](value)  # type: ignore[operator]
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
         writer.close()
 
 

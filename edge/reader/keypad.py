@@ -3,7 +3,7 @@
 Sans-io: the time of each key is an argument. One collector a reader.
 """
 
-END = "#\r"  # a keypad's # arrives as enter (SIA OSDP 2.2, section 7.12)
+END = "#\r"  # a keypad's # arrives as enter (SIA OSDP 2.2, section 7)
 CLEAR = "*\x7f"
 OVERLONG = ""  # in place of a code: more than LARGEST_CODE digits were entered, a wrong entry whatever they were
 LARGEST_CODE = 12

@@ -299,7 +299,7 @@ class Bus:
 
 
 def led_command(signal: Signal) -> messages.Led:
-    """The LED command of a signal: for a time if it passes, else until the next lasting one (section 6.10)."""
+    """The LED command of a signal: for a time if it passes, else until the next lasting one (section 6)."""
     light = (_tenths(signal.on_ms), _tenths(signal.off_ms), signal.on_color, signal.off_color)
     if signal.total_ms:
         return messages.Led(0, 0, messages.LED_PASSING, *light, _tenths(signal.total_ms), 0, 0, 0, 0, 0)
@@ -307,7 +307,7 @@ def led_command(signal: Signal) -> messages.Led:
 
 
 def buzzer_command(signal: Signal) -> messages.Buzzer:
-    """The buzzer command of a signal's tones (section 6.11)."""
+    """The buzzer command of a signal's tones (section 6)."""
     return messages.Buzzer(0, messages.TONE, _tenths(signal.beep_ms), _tenths(signal.beep_gap_ms), signal.beeps)
 
 
@@ -364,7 +364,7 @@ async def _until(moment_s: float) -> None:
     at 115,200 baud is as long as a poll: the last half millisecond is slept through, after the door's own work
     had its turn."""
     left_s = moment_s - time.monotonic()
-    await asyncio.sleep(0 if left_s < _SHORTEST_TIMER_S else left_s)
+    await asyncio.sleep(max(left_s - _SHORTEST_TIMER_S, 0))
     left_s = moment_s - time.monotonic()
     if left_s > 0:
         time.sleep(left_s)  # noqa: ASYNC251

@@ -1,6 +1,6 @@
 """OSDP frames: bytes in any cut to frames, and frames to bytes.
 
-Portable: runs on CPython and MicroPython. Source: SIA OSDP 2.2, section 5.9 (message structure): SOM, address,
+Portable: runs on CPython and MicroPython. Source: SIA OSDP 2.2, section 5 (message structure): SOM, address,
 length (little-endian, of the whole frame), control, an optional security block, the code, its data, and two
 bytes of CRC or one of checksum. The mark byte 0xFF that may precede a frame is no part of it.
 """
@@ -19,7 +19,7 @@ SECURITY_BIT = 0x08
 HEADER_SIZE = 5
 MAC_SIZE = 4
 SMALLEST = HEADER_SIZE + 2  # a code and a checksum
-# A reader must accept 128 bytes and may send as many as we accept (section 5.6). The longest reply that we know,
+# A reader must accept 128 bytes and may send as many as we accept (section 5). The longest reply that we know,
 # a card of 1,024 bits in the secure channel, takes 155; a longer length is noise, and would hold the line up.
 LARGEST = 512
 
@@ -60,7 +60,7 @@ _TABLE = _build_table()
 
 
 def crc16(data):
-    """The CRC of section 5.9 (polynomial 0x1021, start 0x1D0F). `binascii.crc_hqx(data, 0x1D0F)` is the same."""
+    """The CRC of section 5 (polynomial 0x1021, start 0x1D0F). `binascii.crc_hqx(data, 0x1D0F)` is the same."""
     crc = _CRC_START
     table = _TABLE
     for byte in data:
@@ -69,7 +69,7 @@ def crc16(data):
 
 
 def checksum(data):
-    """The checksum of section 5.9: the two's complement of the sum, one byte."""
+    """The checksum of section 5: the two's complement of the sum, one byte."""
     return -sum(data) & 0xFF
 
 

@@ -1,8 +1,8 @@
 """One reader on an OSDP line: a state machine that says what to send and judges what comes back.
 
-Portable and sans-io: bytes out, frames in, time as an argument. Source: SIA OSDP 2.2, sections 5.7 (timing),
-5.9 (sequence numbers), annex D (secure channel). Four questions a state, in STEPS: which command, is the reply
-right, what is next if so, what if not.
+Portable and sans-io: bytes out, frames in, time as an argument. Source: SIA OSDP 2.2, section 5 (timing,
+sequence numbers), annex D (secure channel). Four questions a state, in STEPS: which command, is the reply right,
+what is next if so, what if not.
 
     OFFLINE ► CAPABILITIES ► CHALLENGE ► CRYPTOGRAM ► SECURE          any of them ► OFFLINE when nothing answers
                    └────────────┴────────────┴──► CLEAR ► OFFLINE     answers, but has not proved the key
@@ -27,7 +27,7 @@ class Timing(
         ("reply_ms", "probe_ms", "tries", "busy_ms", "busy_limit_ms", "retry_ms", "retry_limit_ms", "clear_ms"),
     )
 ):
-    """reply_ms: how long a reader may take to answer (section 5.7: 200). probe_ms: the same for a reader that is
+    """reply_ms: how long a reader may take to answer (section 5: 200). probe_ms: the same for a reader that is
     off line, so that it costs the others little; each third probe waits reply_ms. tries: how often an unanswered
     command is sent in a session. busy_ms: pause after BUSY, for at most busy_limit_ms. retry_ms: pause before an
     off-line reader is asked again, doubling up to retry_limit_ms. clear_ms: pause between polls of a reader
@@ -53,6 +53,7 @@ _LATE_MS = 1000  # an answer this much later than it may be is from before a gap
 _LARGEST_QUEUE = 16
 _LARGEST_BACKLOG = 64  # answers after which a reader that always has something to say is called on line
 _NAKS_THAT_END = (messages.NAK_SEQUENCE, messages.NAK_SECURITY_BLOCK, messages.NAK_SECURITY)
+_NAKS_BY_ACCIDENT = (messages.NAK_CHECK, messages.NAK_SEQUENCE)
 _PROBES_BEFORE_OFFLINE = 3  # at the start, before a silent reader is called off line
 
 
@@ -67,7 +68,7 @@ class Card(namedtuple("Card", ("bits", "data", "secure"))):
 
 
 class Keys(namedtuple("Keys", ("keys", "secure"))):
-    """Keys were pressed (section 7.12)."""
+    """Keys were pressed (section 7)."""
 
     __slots__ = ()
     keys: bytes
@@ -75,7 +76,7 @@ class Keys(namedtuple("Keys", ("keys", "secure"))):
 
 
 class Online(namedtuple("Online", ("detail",))):
-    """A secure session has begun."""
+    """A secure session has begun, and what the reader kept from before it is gone."""
 
     __slots__ = ()
     detail: str
@@ -89,14 +90,14 @@ class Offline(namedtuple("Offline", ("detail",))):
 
 
 class Tamper(namedtuple("Tamper", ("is_on",))):
-    """The reader's tamper switch changed (section 7.6)."""
+    """The reader's tamper switch changed (section 7)."""
 
     __slots__ = ()
     is_on: bool
 
 
 class Power(namedtuple("Power", ("failed",))):
-    """The reader's power changed (section 7.6)."""
+    """The reader's power changed (section 7)."""
 
     __slots__ = ()
     failed: bool
@@ -191,7 +192,7 @@ class Link:
             return None
         if self._sent is None:
             if self.state == OFFLINE:
-                self._sequence = 0  # restarts the reader's numbering and ends any session that it holds (5.9)
+                self._sequence = 0  # restarts the reader's numbering and ends any session that it holds (section 5)
                 self._probes += 1
             self._sent = STEPS[self.state].command(self)
         self._sent_ms = now_ms
@@ -222,9 +223,8 @@ class Link:
         if self._tries < tries:
             self.due_ms = now_ms
             return ()
-        if self._is_up is None and self._probes < _PROBES_BEFORE_OFFLINE:
-            return self._restart(now_ms, "")
-        return self._restart(now_ms, "no answer")
+        is_early = self._is_up is None and self.state == OFFLINE and self._probes < _PROBES_BEFORE_OFFLINE
+        return self._restart(now_ms, "" if is_early else "no answer")
 
     def line_lost(self, now_ms, detail):
         """The port is gone: forget the exchange, so that nothing from before is taken for an answer."""
@@ -265,6 +265,8 @@ class Link:
 
     def _unsecured(self, reply, now_ms):
         step = STEPS[self.state]
+        if reply.code == messages.NAK and not reply.security and self.state not in (OFFLINE, CLEAR):
+            return self._refused(reply, now_ms)
         if (reply.security[:1] or b"\x00")[0] != step.block:
             return self._refuse(now_ms, "no secure channel: it answers with another security block")
         try:
@@ -283,6 +285,13 @@ class Link:
             self._begin(now_ms)
         return ()
 
+    def _refused(self, reply, now_ms):
+        """A NAK on the way to a session: by accident, or because the reader cannot or will not."""
+        kind = reply.data[0] if len(reply.data) > 0 else 0
+        if kind in _NAKS_BY_ACCIDENT:
+            return self._restart(now_ms, messages.NAK_WORDS[kind])
+        return self._refuse(now_ms, "no secure channel: %s" % messages.NAK_WORDS.get(kind, "refused"))
+
     def _refuse(self, now_ms, why):
         """The wrong answer outside a session: no secure channel for now."""
         otherwise = STEPS[self.state].otherwise
@@ -296,7 +305,7 @@ class Link:
         return facts
 
     def _busy(self, now_ms):
-        """Section 7.19: the command was not carried out; send it again, unchanged."""
+        """Section 7: the command was not carried out; send it again, unchanged."""
         self.is_waiting = False
         if self._busy_since_ms is None:
             self._busy_since_ms = now_ms
@@ -310,7 +319,7 @@ class Link:
         self._sent = None
         self._tries = 0
         self._busy_since_ms = None
-        self._sequence = self._sequence % 3 + 1  # 0, 1, 2, 3, 1, 2, 3, … (section 5.9)
+        self._sequence = self._sequence % 3 + 1  # 0, 1, 2, 3, 1, 2, 3, … (section 5)
         self.due_ms = now_ms
 
     def _begin(self, now_ms):
@@ -381,9 +390,9 @@ class Link:
         return self._plain(messages.AskCapabilities(0))
 
     def _challenge(self):
-        self._cp_random = bytes(self._random_bytes(8))
-        self._session = secure.Session(self._aes, self._scbk, self._cp_random, self._crc)
-        return self._plain(messages.Challenge(self._cp_random), bytes((secure.SCS_11, secure.KEY_IS_OURS)))
+        cp_random = bytes(self._random_bytes(8))
+        self._session = secure.Session(self._aes, self._scbk, cp_random, self._crc)
+        return self._plain(messages.Challenge(cp_random), bytes((secure.SCS_11, secure.KEY_IS_OURS)))
 
     def _cryptogram(self):
         message = messages.ServerCryptogram(self._server_cryptogram)
@@ -506,7 +515,7 @@ STEPS = {
 
 
 def describe(identity):
-    """A reader's identity in a few words: vendor, model, firmware (section 7.4)."""
+    """A reader's identity in a few words: vendor, model, firmware (section 7)."""
     if identity is None:
         return ""
     vendor = "".join("%02x" % byte for byte in identity.vendor)

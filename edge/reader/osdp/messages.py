@@ -103,7 +103,7 @@ REPLIES = {
 POLL, ID, CAP, LSTAT, CHLNG, SCRYPT, KEYSET = 0x60, 0x61, 0x62, 0x64, 0x76, 0x77, 0x75
 ACK, NAK, CCRYPT, RMAC_I, BUSY = 0x40, 0x41, 0x76, 0x78, 0x79
 
-# Reasons of a NAK (section 7.3).
+# Reasons of a NAK (section 7).
 (
     NAK_CHECK,
     NAK_LENGTH,
@@ -125,12 +125,12 @@ NAK_WORDS = {
 # Function codes of a capabilities reply (annex B).
 CAP_LED, CAP_SOUND, CAP_SECURITY = 4, 5, 9
 
-# Control codes of the commands that move something (sections 6.8, 6.10, 6.11).
+# Control codes of the commands that move something (section 6).
 OUTPUT_OFF, OUTPUT_ON, OUTPUT_TIMED = 1, 2, 5  # 1, 2 end a running timer; 5 switches on for a time
 LED_KEEP, LED_CANCEL, LED_PASSING, LED_LASTING = 0, 1, 2, 1
 TONE_OFF, TONE = 1, 2
 
-# Keys of a keypad reply that are no digits (section 7.12).
+# Keys of a keypad reply that are no digits (section 7).
 KEY_CLEAR = 0x7F  # printed *
 KEY_ENTER = 0x0D  # printed #
 

@@ -2,7 +2,7 @@
 
 Portable: runs on CPython and MicroPython. AES is passed in: `aes(key)` gives two functions, each from a multiple
 of 16 bytes to as many, AES-128 in ECB mode: (encrypt, decrypt). So are random bytes.
-Source: SIA OSDP 2.2, annex D; security block types SCS_11 to SCS_18 in D.1.3.
+Source: SIA OSDP 2.2, annex D; worked example in annex E.
 """
 
 from . import frame
@@ -62,7 +62,7 @@ class Session:
     """
 
     def __init__(self, aes, scbk, cp_random, crc=frame.crc16):
-        """Derives the session keys (annex D.4) from the base key and the challenge's 8 bytes."""
+        """Derives the session keys (annex D) from the base key and the challenge's 8 bytes."""
         why = weakness(scbk)
         if why:
             raise SecureError("the base key is refused: " + why)
@@ -79,21 +79,21 @@ class Session:
         self._last_mac = {False: None, True: None}  # of a command, of a reply; 16 bytes each
 
     def client_cryptogram(self, pd_random):
-        """What the reader must answer to the challenge (annex D.4.3): 16 bytes."""
+        """What the reader must answer to the challenge (annex D): 16 bytes."""
         return self._encrypt(self._cp_random + pd_random)
 
     def server_cryptogram(self, pd_random):
-        """What we answer to that (annex D.4.4): 16 bytes."""
+        """What we answer to that (annex D): 16 bytes."""
         return self._encrypt(pd_random + self._cp_random)
 
     def start(self, server_cryptogram):
-        """The reader's first MAC, RMAC-I (annex D.4.5): 16 bytes; from here on frames can be sealed and opened."""
+        """The reader's first MAC, RMAC-I (annex D): 16 bytes; from here on frames can be sealed and opened."""
         mac = self._mac2(self._mac1(server_cryptogram))
         self._last_mac[True] = mac
         return mac
 
     def seal(self, address, sequence, code, data=b"", is_reply=False):
-        """The bytes of a secured frame (annex D.5): data encrypted, MAC appended."""
+        """The bytes of a secured frame (annex D): data encrypted, MAC appended."""
         previous = self._previous(is_reply)
         if data:
             block = SCS_18 if is_reply else SCS_17
@@ -133,7 +133,7 @@ class Session:
         return previous
 
     def _mac(self, message, previous):
-        """Annex D.5.1: CBC with S-MAC1, the last block with S-MAC2, started from the other side's last MAC."""
+        """Annex D: CBC with S-MAC1, the last block with S-MAC2, started from the other side's last MAC."""
         message = bytes(message)
         if len(message) % _BLOCK:
             message += _END + bytes(_BLOCK - 1 - len(message) % _BLOCK)
@@ -144,7 +144,7 @@ class Session:
         return self._mac2(_xor(chain, message[last:]))
 
     def _encrypt_data(self, data, previous):
-        """Annex D.5.2: CBC with S-ENC from the complement of the other side's last MAC; padded always."""
+        """Annex D: CBC with S-ENC from the complement of the other side's last MAC; padded always."""
         data = data + _END + bytes(_BLOCK - 1 - len(data) % _BLOCK)
         chain = _complement(previous)
         out = bytearray()

@@ -1,0 +1,47 @@
+# Everything here does its own set-up in .venv and is quiet about it: stdout belongs to the program that runs.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full check bench clean
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: .venv/.dev ## a virtual environment with everything, in .venv
+
+demo: .venv/.demo ## a residence at work (ARGS="--script --json" without a terminal)
+	@$(BIN)/vantail-sim demo --building examples/clos-des-dunes $(ARGS)
+
+test: .venv/.dev ## what CI runs: checks and quick sizes
+	@$(MAKE) --no-print-directory check >&2
+	@$(BIN)/python -m pytest -q -m "not full" $(ARGS)
+
+test-full: .venv/.dev ## the long sizes of the requirements as well
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: .venv/.dev ## style and types
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+
+bench: .venv/.dev ## every benchmark, quick form
+	@for program in benchmarks/*_*.py benchmarks/decide.py; do \
+	  grep -q '^if __name__' $$program && { echo "== $$program" >&2; $(BIN)/python $$program --quick $(ARGS) || exit 1; }; done
+
+clean: ## everything that was made here
+	rm -rf .venv .demo .pytest_cache .mypy_cache .ruff_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "vantail needs Python 3.11 or later; this is $$($(PYTHON) --version)" >&2; exit 69; }
+	@$(PYTHON) -m venv .venv >&2
+
+.venv/.demo: pyproject.toml | .venv/bin/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cloud,demo]' >&2
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' >&2
+	@touch $@ .venv/.demo
