@@ -20,6 +20,7 @@ from edge.decision import model, rows
 from edge.decision.controller import Controller
 from edge.decision.index import Index
 from edge.decision.policy import VerifiedDelta
+from edge.explaining import answer, presented_of
 from edge.keyring import Keyring
 from edge.lines.simulated import Barrier, LinePresented, SimulatedBoard
 from edge.policies import POLICY_ERRORS, Policies
@@ -101,7 +102,8 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled, or a part breaks: then its exception is raised, with every strike locked."""
-        api = ApiServer(Path(self._config.api), {"status": self._answer_status, "events": self._answer_events})
+        answers = {"status": self._answer_status, "events": self._answer_events, "explain": self._answer_explain}
+        api = ApiServer(Path(self._config.api), answers)
         await api.start()
         self._queue.put_nowait(model.Started(self._kept, SOFTWARE))
         try:
@@ -361,6 +363,22 @@ class Agent:
         limit = min(int(request.get("limit") or 100), MOST_EVENTS)
         found = await asyncio.wrap_future(self._log.query(limit=limit, **wanted))
         return {"log": self._log.log_id.hex(), "events": [_event_json(logged) for logged in found]}
+
+    async def _answer_explain(self, request: Any) -> dict[str, Any]:
+        moment = self._clock.moment()
+        if request.get("at_ms") is not None:
+            moment = moment._replace(utc_ms=int(request["at_ms"]))
+        presented = presented_of(
+            self.controller.index,
+            self._keys.code_key,
+            str(request.get("door")),
+            str(request.get("medium")),
+            str(request.get("value")),
+            int(request.get("button") or 1),
+            str(request.get("reader") or ""),
+        )
+        situation = self.controller.situation(presented, False, moment)
+        return answer(self.controller.index, presented, situation, moment, str(request.get("value")))
 
 
 def _event_json(logged: LoggedEvent) -> dict[str, Any]:

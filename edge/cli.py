@@ -14,6 +14,7 @@ from typing import Any
 from edge import __version__
 from edge.config import ConfigError, load
 from edge.console.api import ApiError, call
+from edge.failures import CommandError
 
 DEFAULT_CONFIG = "/etc/vantail/agent.toml"
 EXAMPLES = """examples:
@@ -23,15 +24,9 @@ EXAMPLES = """examples:
   vantail status --json
   vantail events --result denied --limit 20
   vantail events --follow
+  vantail explain --door hall-a --medium badge --value 1111100008
+  vantail replay --building examples/clos-des-dunes --day examples/clos-des-dunes/day.csv
 """
-
-
-class CommandError(Exception):
-    """What a command could not do: one line, and the exit code."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,6 +74,22 @@ def _parser() -> argparse.ArgumentParser:
     _takes_config(doctor)
     doctor.add_argument("--json", action="store_true", help="one JSON object")
     doctor.set_defaults(run=_doctor)
+    explain = commands.add_parser("explain", help="why a credential opens a door or does not, and when it would")
+    _takes_config(explain)
+    explain.add_argument("--building", type=Path, metavar="DIR", help="ask a residence's files, not the agent")
+    explain.add_argument("--door", required=True, metavar="DOOR")
+    explain.add_argument("--medium", required=True, choices=("badge", "remote", "code", "phone", "mobile"))
+    explain.add_argument("--value", required=True, metavar="VALUE", help="the number, or a code's digits")
+    explain.add_argument("--button", type=int, default=1, choices=(1, 2, 3, 4), help="of a remote (default 1)")
+    explain.add_argument("--reader", default="", metavar="READER", help="default: the door's first for that medium")
+    explain.add_argument("--at", metavar="TIME", help="default: now")
+    explain.add_argument("--json", action="store_true", help="one JSON object")
+    explain.set_defaults(run=_explain)
+    replay = commands.add_parser("replay", help="play a day file through the decision core alone")
+    replay.add_argument("--building", type=Path, required=True, metavar="DIR", help="a residence's folder")
+    replay.add_argument("--day", type=Path, required=True, metavar="FILE", help="a day file")
+    replay.add_argument("--json", action="store_true", help="one JSON object a line")
+    replay.set_defaults(run=_replay)
     keygen = commands.add_parser("keygen", help="make this controller's own key, once")
     keygen.add_argument("--keys", required=True, type=Path, metavar="DIR", help="the keys folder")
     keygen.set_defaults(run=_keygen)
@@ -210,6 +221,46 @@ def _doctor(options: argparse.Namespace) -> int:
             if check.advice:
                 print(f"     {'':<10} → {check.advice}")
     return 0 if all(check.ok for check in checks) else os.EX_CONFIG
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from edge.explaining import explain_in_files, explanation_lines
+
+    at_ms = parse_time(options.at) if options.at else int(time.time() * 1000)
+    asked = {name: getattr(options, name) for name in ("door", "medium", "value", "button", "reader")}
+    if options.building is not None:
+        answer = explain_in_files(options.building, at_ms=at_ms, **asked)
+    else:
+        when = {"at_ms": at_ms} if options.at else {}
+        answer = call(Path(load(options.config).api), "explain", **asked, **when)
+        answer.pop("ok")
+    if options.json:
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        print("\n".join(explanation_lines(answer)))
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from edge.explaining import read_files
+    from edge.replay import Replay
+    from edge.residence.day import read_day
+
+    residence = read_files(options.building)
+    if not options.day.is_file():
+        raise CommandError(f"{options.day}: no such file", os.EX_NOINPUT)
+    steps, problems = read_day(options.day, residence)
+    for problem in problems:
+        print(f"vantail: {problem}", file=sys.stderr)
+    if any(problem.level == "error" for problem in problems):
+        return os.EX_DATAERR
+    failed = 0
+    for one in Replay(residence, steps).run():
+        failed += not one.is_ok
+        print(json.dumps(one.as_object(), ensure_ascii=False) if options.json else one.line())
+    if failed:
+        print(f"vantail: {failed} of {len(steps)} steps did not give what was expected", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _keygen(options: argparse.Namespace) -> int:

@@ -21,7 +21,6 @@ from edge.storage.errors import StorageError
 from edge.uplink.mqtt import BrokerError
 from edge.uplink.signing import KeyFileError
 
-
 Started = Callable[[Agent], Coroutine[Any, Any, None]]
 
 

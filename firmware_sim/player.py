@@ -8,12 +8,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from edge.decision.model import HOLD, LOCK, MEDIUM_OF_WORD
 from edge.reader import card_format
 from edge.residence import values
-from edge.residence.day import Step
+from edge.residence.day import Step, reader_for
+from edge.residence.outcome import is_as_expected, word_of
 from firmware_sim.building import Hardware
 from firmware_sim.control import Control, ask_agent
 
@@ -114,7 +116,7 @@ class Player:
         return Played(
             step,
             "+".join(got) or "none",
-            sorted(got) == sorted(word for word in step.expect if word != "none"),
+            is_as_expected(got, step.expect),
             self._decision_us,
             self._to_strike_ms(step),
             light,
@@ -136,7 +138,7 @@ class Player:
 
     async def _present(self, step: Step) -> None:
         station = self._station(step)
-        reader = self._reader_for(step)
+        reader = reader_for(self._residence, step)
         decided = (await station.ask("settle", True))["decisions"]
         if reader is None:
             fields = ["", step.door, MEDIUM_OF_WORD[step.medium], step.number, 0, True]
@@ -246,18 +248,6 @@ class Player:
             return self._stations[self._residence.controller_of_door(door).id]
         return next(iter(self._stations.values()))
 
-    def _reader_for(self, step: Step) -> values.Reader | None:
-        """The reader that a step names, else one of its door that reads that medium."""
-        if step.reader:
-            return self._residence.reader(step.reader)
-        kinds = {"phone": ("gsm",), "remote": ("radio",)}.get(step.medium, ("osdp", "wiegand"))
-        if step.medium == "mobile":
-            return None
-        for reader in self._residence.door(step.door).readers:
-            if reader.kind in kinds and (step.medium != "code" or reader.keypad):
-                return reader
-        return None
-
     # --- what it gave ---------------------------------------------------------------------------------------
 
     async def _barrier(self, station: Station) -> None:
@@ -284,20 +274,15 @@ class Player:
         allowed = {(e["door"], self._first(e["door"])) for e in events if e["reason"] in ("standing-open", "hold")}
         words = []
         for event in events:
+            word = word_of(SimpleNamespace(**event), self._first)
             if event["result"] == "open":
                 output = self._first(event["door"]) if event["output"] == "exit" else event["output"]
                 allowed.add((event["door"], output))
-                words.append(self._opening(event) + ("" if (event["door"], output) in moved else ":relay-did-not-move"))
-            elif event["result"] in ("denied", "alarm"):
-                words.append(f"{event['result']}:{event['reason']}")
+                word += "" if (event["door"], output) in moved else ":relay-did-not-move"
+            words += [word] if word else []
         held = {(strike.door, strike.output) for strike in strikes if strike.ms == HOLD}
         words += [f"unrecorded:{door}:{output}" for door, output in sorted(moved - allowed - held)]
         return words
-
-    def _opening(self, event: dict[str, Any]) -> str:
-        if event["output"] == "exit":
-            return "open:exit"
-        return "open" if event["output"] == self._first(event["door"]) else f"open:{event['output']}"
 
     def _first(self, door: str) -> str:
         return self._residence.door(door).outputs[0] if door else ""
@@ -312,7 +297,7 @@ class Player:
 
     async def _light(self, step: Step) -> int | None:
         """The true colour of the reader's light, once it has been told."""
-        reader = self._reader_for(step)
+        reader = reader_for(self._residence, step)
         if reader is None or reader.kind != "osdp":
             return None
         device = self._station(step).hardware.readers[reader.id]

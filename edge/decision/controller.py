@@ -134,12 +134,12 @@ class Controller:
     def _presented(self, presented, moment):
         pair = self._pairs.get(presented.reader, _NOWHERE) if presented.medium == model.CODE else _NOWHERE
         badge = pair[1]
-        decision = authorize(self.index, presented, self._situation(presented, bool(badge), moment), moment)
+        decision = authorize(self.index, presented, self.situation(presented, bool(badge), moment), moment)
         detail = "button %d" % presented.button if presented.medium == model.REMOTE else ""
         duress = decision.flags & rows.DURESS
         if badge and decision.granted:
             del self._pairs[presented.reader]
-            decision = authorize(self.index, badge, self._situation(badge, True, moment), moment)
+            decision = authorize(self.index, badge, self.situation(badge, True, moment), moment)
             duress = duress or decision.flags & rows.DURESS
             detail = "badge and code"
         outputs = [events.passage(decision, moment, detail)]
@@ -149,7 +149,8 @@ class Controller:
             return outputs + self._grant(decision, moment)
         return outputs + self._refuse(decision, presented, moment)
 
-    def _situation(self, presented, paired, moment):
+    def situation(self, presented, paired, moment):
+        """What `authorize` is told of the moment: authorize.Situation."""
         reader = self.index.readers.get(presented.reader) if self.index is not None else None
         door_id = reader.door if reader is not None else presented.door
         return Situation(

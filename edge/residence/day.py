@@ -156,3 +156,16 @@ def _check_word(word: str, outputs: tuple[str, ...]) -> None:
         raise TextError(unknown(word, ("open", "open:OUTPUT", "open:exit", "denied:REASON", "alarm:KIND", "none")))
     if detail not in allowed[kind]:
         raise TextError(f"{kind}: {unknown(detail, allowed[kind])}")
+
+
+def reader_for(residence: Residence, step: Step) -> Reader | None:
+    """The reader that a step names, else one of its door that reads that medium; None where the medium needs none."""
+    if step.reader:
+        return residence.reader(step.reader)
+    if step.medium == "mobile":
+        return None
+    kinds = {"phone": ("gsm",), "remote": ("radio",)}.get(step.medium, ("osdp", "wiegand"))
+    for reader in residence.door(step.door).readers:
+        if reader.kind in kinds and (step.medium != "code" or reader.keypad):
+            return reader
+    return None

@@ -50,7 +50,10 @@ class TlsFiles(NamedTuple):
 def parse_broker(url: str) -> Broker:
     """The broker of mqtt://host[:1883] or mqtts://host[:8883]. BrokerError; the url is not repeated where it may hold
     a password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise BrokerError("broker url whose host is not an address") from None
     if parts.username is not None or parts.password is not None:
         raise BrokerError("broker url with a user or password; leave them out, a device shows its certificate")
     if parts.scheme not in _PORTS:
