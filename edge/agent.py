@@ -38,6 +38,7 @@ from edge.uplink.sync import Sync
 
 PRUNE_EVERY_S = 600.0
 BETWEEN_SLICES_S = 0.01
+REBUILD_EVERY_S = 60.0
 MOST_EVENTS = 5000  # of one answer of the local API
 SOFTWARE = f"vantail {__version__}"
 
@@ -110,6 +111,7 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._decide())
                 tasks.create_task(self._prune())
+                tasks.create_task(self._rebuild_policy())
                 for bus in self._buses:
                     tasks.create_task(bus.run())
                 if self._board is not None:
@@ -294,6 +296,18 @@ class Agent:
         except POLICY_ERRORS as error:
             self._policy_refused("policy", type(error).__name__, str(error))
         return self._policy_version()
+
+    async def _rebuild_policy(self) -> None:
+        """Now and then the changes that lie over the image become part of it."""
+        while True:
+            await asyncio.sleep(REBUILD_EVERY_S)
+            try:
+                index = await self._policies.rebuild()
+            except POLICY_ERRORS as error:
+                self.submit(model.LogTrouble("", f"policy image: {error}"))
+                continue
+            if index is not None:
+                self._put_in_force(index)
 
     def _put_in_force(self, index: Index) -> None:
         self.submit(model.PolicyReplaced(index))

@@ -1,22 +1,28 @@
 """The policy in force: its rows in policy.db, its image beside them, and the index that the core asks."""
 
 import asyncio
+import contextlib
 import mmap
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge.decision.index import ImageError, Index
-from edge.decision.policy import PolicyError, VerifiedDelta, compile_image
+from edge.decision.policy import PolicyError, VerifiedDelta, compile_image, is_light
+from edge.decision.rows import key_of
 from edge.storage.errors import StorageError
 from edge.storage.policy_store import PolicyRefused, PolicyStore
 
 
 class Policies:
     """Keeps the rows and makes the index of them. The rows are the truth; a missing or doubtful image is made
-    anew."""
+    anew. A light change lies over the image until `rebuild` makes another one, off the decision path."""
 
     def __init__(self, store: PolicyStore) -> None:
         self._store = store
+        self._index: Index | None = None
+        self._newer: list[VerifiedDelta] = []  # light changes since the running rebuild read the rows
+        self._compiling = asyncio.Lock()
 
     @property
     def version(self) -> tuple[int, int]:
@@ -32,48 +38,82 @@ class Policies:
         cannot be used."""
         if self.version == (0, 0):
             return None
-        index = await asyncio.to_thread(self._open_image)
-        return index or await self._rebuild()
+        self._index = await asyncio.to_thread(self._open_image, self.version, self.digest) or await self._from_rows()
+        return self._index
 
     async def apply(self, delta: VerifiedDelta) -> Index:
         """Check that the rows make a policy, store them whole, and give the new index. PolicyRefused, PolicyError
         (nothing is stored), StorageError."""
-        if delta.from_revision == 0:
-            version = (delta.epoch, delta.to_revision)
-            image = await asyncio.to_thread(compile_image, delta.rows, version, delta.digest, zlib.crc32)
+        version = (delta.epoch, delta.to_revision)
+        if delta.from_revision > 0 and self._index is not None and is_light(delta.rows, delta.gone):
+            self._index.changed(delta.rows, delta.gone, version, delta.digest)  # raises where it would not fit
             await asyncio.wrap_future(self._store.apply(delta))
-            return await self._take(image)
-        raise PolicyRefused("a change from revision to revision is not understood yet; ask for a snapshot", True)
+            self._newer.append(delta)
+            self._index = self._index.changed(delta.rows, delta.gone, version, delta.digest)
+            return self._index
+        async with self._compiling:
+            packed = await self._rows_after(delta)
+            image = await asyncio.to_thread(compile_image, packed, version, delta.digest, zlib.crc32)
+            await asyncio.wrap_future(self._store.apply(delta))
+            self._index = await self._keep(image, version, delta.digest)
+            return self._index
+
+    async def rebuild(self) -> Index | None:
+        """Make the image anew where rows lie over it; changes that come meanwhile lie over the new one. None where
+        there is nothing to do."""
+        async with self._compiling:
+            if self._index is None or not self._index.overlaid():
+                return None
+            version, digest = self.version, self.digest
+            self._newer = []
+            packed = await asyncio.wrap_future(self._store.rows())
+            if self.version != version:
+                return None  # a change came while they were read; the next round has it
+            image = await asyncio.to_thread(compile_image, packed, version, digest, zlib.crc32)
+            index = await self._keep(image, version, digest)
+            for delta in self._newer:
+                index = index.changed(delta.rows, delta.gone, (delta.epoch, delta.to_revision), delta.digest)
+            self._index = index
+            return index
 
     def close(self) -> None:
         """Blocking: finish what is queued and close policy.db."""
         self._store.close()
 
-    async def _rebuild(self) -> Index:
+    async def _rows_after(self, delta: VerifiedDelta) -> Iterable[bytes]:
+        if delta.from_revision == 0:
+            return delta.rows
+        stored = {key_of(packed): packed for packed in await asyncio.wrap_future(self._store.rows())}
+        for key in delta.gone:
+            stored.pop(key, None)
+        stored.update({key_of(packed): packed for packed in delta.rows})
+        return stored.values()
+
+    async def _from_rows(self) -> Index:
         packed = await asyncio.wrap_future(self._store.rows())
         digest = await asyncio.wrap_future(self._store.recomputed_digest())
         if digest != self.digest:
             raise StorageError("policy.db: its rows are not those that were stored; a snapshot is needed")
-        return await self._take(await asyncio.to_thread(compile_image, packed, self.version, digest, zlib.crc32))
+        image = await asyncio.to_thread(compile_image, packed, self.version, digest, zlib.crc32)
+        return await self._keep(image, self.version, digest)
 
-    async def _take(self, image: bytes) -> Index:
+    async def _keep(self, image: bytes, version: tuple[int, int], digest: bytes) -> Index:
         """Keep the image for the next start; this run can do without the file."""
-        try:
+        kept: Index | None = None
+        with contextlib.suppress(StorageError):
             await asyncio.wrap_future(self._store.write_image(image))
-        except StorageError:
-            return Index(image)
-        return await asyncio.to_thread(self._open_image) or Index(image)
+            kept = await asyncio.to_thread(self._open_image, version, digest)
+        return kept or Index(image)
 
-    def _open_image(self) -> Index | None:
-        """The image on disk, if it is whole and made of the rows that are stored."""
+    def _open_image(self, version: tuple[int, int], digest: bytes) -> Index | None:
+        """The image on disk, if it is whole and made of those rows."""
         try:
             with Path(self._store.image_path).open("rb") as file:
                 buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             index = Index(buffer)
         except (OSError, ValueError):
             return None
-        fits = index.version == self.version and index.digest == self.digest
-        return index if fits and index.verify(zlib.crc32) else None
+        return index if (index.version, index.digest) == (version, digest) and index.verify(zlib.crc32) else None
 
 
 POLICY_ERRORS = (PolicyError, PolicyRefused, StorageError, ImageError)

@@ -39,6 +39,7 @@ class Situation(namedtuple("Situation", ("learning", "locked_out", "lockdown", "
     interlocked: bool
 
 
+_NO_DOORS = {}  # type: ignore[var-annotated]
 QUIET = Situation(False, False, False, False, False, None)
 
 
@@ -128,7 +129,7 @@ def matching_grants(index, door, reader, medium, button, group, own_output):
     """The group's grants that match door, output, medium and button: ((output, media, buttons, schedule), …).
     A badge, phone or mobile asks for the reader's output, else the door's first; a code for the one it was given
     for; a remote for the one that its button's grant names."""
-    grants = index.groups[group].get(door.id, ())
+    grants = index.groups.get(group, _NO_DOORS).get(door.id, ())
     if not grants:
         return grants
     bit = 1 << medium

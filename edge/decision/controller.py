@@ -376,7 +376,7 @@ class Controller:
     def _policy_replaced(self, replaced, moment):
         self.index = replaced.index
         outputs = self._set_doors(self.index.doors.values())
-        self._shown = {}
+        self._shown = {reader: shown for reader, shown in self._shown.items() if reader in self.index.readers}
         return outputs + [events.info(moment, "policy", detail="epoch %d revision %d" % self.index.version)]
 
     def _set_doors(self, door_rows):

@@ -16,8 +16,7 @@ class ImageError(ValueError):
 
 class Index:
     """An open image. Public: version (epoch, revision), digest, site, doors, readers, panels, groups, schedules,
-    areas, lockdowns; each a dict by id. `overlay` holds credentials that changed since the image was made:
-    {(medium, number): entitlement or None}."""
+    areas, lockdowns; each a dict by id. An index does not change: `changed` gives another one."""
 
     def __init__(self, buffer):
         if len(buffer) < policy.BODY or bytes(buffer[:4]) != policy.MAGIC:
@@ -28,12 +27,14 @@ class Index:
         if form != policy.FORMAT or length != len(buffer):
             raise ImageError("a policy image of format %d and %d bytes, %d seen" % (form, length, len(buffer)))
         self.version = (epoch, revision)
-        self.overlay = {}
+        self._overlay = {}  # credentials that changed since the image was made: {(medium, number): entitlement or None}
+        self._display_overlay = {}  # likewise, {packed key: packed row or None}
         self._buffer = buffer
         self._find = buffer.find
         self._number_kind = ">H" if self._width == 2 else ">I"
         self._read_contents()
-        self._read_small_rows()
+        self._small_rows = self._read_small_rows()
+        self._arrange()
 
     def verify(self, checksum):
         """Whether the image's bytes are those that were compiled. `checksum`: bytes → U32 (crc32)."""
@@ -54,6 +55,7 @@ class Index:
         self._small, self._displays, self._entitlements = tables
 
     def _read_small_rows(self):
+        """{packed key: row value}."""
         found = {}
         at, count = self._small
         for _ in range(count):
@@ -63,8 +65,54 @@ class Index:
             if packed[0] == 0:
                 self._outputs = packed[1:].decode().split("\n")
             else:
-                value = rows.unpack(packed)
-                found.setdefault(type(value).__name__, []).append(value)
+                found[rows.key_of(packed)] = rows.unpack(packed)
+        return found
+
+    def changed(self, packed_rows, gone, version, digest):
+        """The index of a light change (policy.is_light): this one's image, with newer rows over it. PolicyError
+        where a row refers to what is not there."""
+        other = Index(self._buffer)
+        other.version, other.digest = version, digest
+        other._overlay = dict(self._overlay)
+        other._display_overlay = dict(self._display_overlay)
+        other._small_rows = dict(self._small_rows)
+        for key in gone:
+            other._set(key, None)
+        for packed in packed_rows:
+            other._set(rows.key_of(packed), packed)
+        other._arrange()
+        return other
+
+    def overlaid(self):
+        """How many rows lie over the image."""
+        return len(self._overlay) + len(self._display_overlay)
+
+    def _set(self, key, packed):
+        """Set or (None) delete the row of that key."""
+        if key[0] == rows.CREDENTIAL:
+            medium, number = struct.unpack(">BQ", key[1:])
+            self._overlay[(medium, number)] = None if packed is None else self._entitlement_of(rows.unpack(packed))
+        elif key[0] == rows.DISPLAY:
+            if packed is not None:
+                row = rows.unpack(packed)
+                known = row.panel in [panel.id for panel in self.panels.values()]
+                policy.require(known and row.auto_open in self.schedules, row, "its panel or week type does not exist")
+            self._display_overlay[key] = packed
+        elif packed is None:
+            self._small_rows.pop(key, None)
+        else:
+            self._small_rows[key] = rows.unpack(packed)
+
+    def _entitlement_of(self, row):
+        policy.require(row.group in self.groups, row, "group %d does not exist" % row.group)
+        return row.group, row.from_s, row.to_s, row.state, row.flags, row.output
+
+    def _arrange(self):
+        """Make of the small rows what is asked of them."""
+        found = {}
+        for key in sorted(self._small_rows):
+            value = self._small_rows[key]
+            found.setdefault(type(value).__name__, []).append(value)
         self.site = found["Site"][0]
         self.areas = {row.id: row for row in found.get("Area", ())}
         self.doors = {row.id: row for row in found.get("Door", ())}
@@ -92,8 +140,8 @@ class Index:
 
     def entitlement(self, medium, number):
         """(group, from_s, to_s, state, flags, output) of a credential, or None where it is not known."""
-        if self.overlay and (medium, number) in self.overlay:
-            return self.overlay[(medium, number)]
+        if self._overlay and (medium, number) in self._overlay:
+            return self._overlay[(medium, number)]
         section = self._sections.get(medium)
         if section is None:
             return None
@@ -121,6 +169,9 @@ class Index:
     def display(self, panel, call_code):
         """The rows.Display behind a call code at a panel, or None."""
         key = bytes((rows.DISPLAY,)) + _text(panel) + _text(call_code)
+        if key in self._display_overlay:
+            packed = self._display_overlay[key]
+            return None if packed is None else rows.unpack(packed)
         low, high = 0, self._displays[1]
         while low < high:
             middle = (low + high) // 2

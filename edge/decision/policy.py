@@ -62,6 +62,12 @@ class VerifiedDelta(
     digest: bytes
 
 
+def is_light(packed_rows, gone):
+    """Whether a change touches only credentials, displays and modes: then it can lie over an image."""
+    light = (rows.CREDENTIAL, rows.DISPLAY, rows.MODE)
+    return all([packed[0] in light for packed in packed_rows]) and all([key[0] in light for key in gone])
+
+
 def bucket_of(number, bits):
     """The bucket of a credential number among 2^bits."""
     return ((number * _HASH) & _MASK) >> (64 - bits) if bits else 0
@@ -187,9 +193,9 @@ def check(values, groups_used):
         _check_door(row, doors, areas, schedules)
     readers = {row.id: row for row in by_type.get("Reader", ())}
     for row in readers.values():
-        _require(row.door in doors, row, "its door %s does not exist" % row.door)
-        _require(not row.output or row.output in doors[row.door].outputs, row, "its door has no output " + row.output)
-        _require(row.direction in (rows.IN, rows.OUT), row, "direction %d does not exist" % row.direction)
+        require(row.door in doors, row, "its door %s does not exist" % row.door)
+        require(not row.output or row.output in doors[row.door].outputs, row, "its door has no output " + row.output)
+        require(row.direction in (rows.IN, rows.OUT), row, "direction %d does not exist" % row.direction)
     groups = set()
     for row in by_type.get("Group", ()):
         _check_group(row, doors, schedules)
@@ -200,47 +206,48 @@ def check(values, groups_used):
     _check_panels(by_type, doors, schedules)
 
 
-def _require(condition, row, message):
+def require(condition, row, message):
+    """PolicyError that names the row, unless the condition holds."""
     if not condition:
         raise PolicyError("%s: %s" % (rows.describe(row), message))
 
 
 def _check_schedule(row):
-    _require(row.id >= rows.FIRST_SCHEDULE, row, "this number is built in")
+    require(row.id >= rows.FIRST_SCHEDULE, row, "this number is built in")
     for day, start, end in row.intervals:
-        _require(day <= rows.HOLIDAY_ROW, row, "row %d does not exist" % day)
-        _require(start < 1440 and end <= 1440, row, "an interval ends after 24:00")
-        _require(start != end, row, "an interval ends when it starts")
+        require(day <= rows.HOLIDAY_ROW, row, "row %d does not exist" % day)
+        require(start < 1440 and end <= 1440, row, "an interval ends after 24:00")
+        require(start != end, row, "an interval ends when it starts")
 
 
 def _check_door(row, doors, areas, schedules):
-    _require(len(row.outputs) >= 1, row, "it has no output")
-    _require(len(set(row.outputs)) == len(row.outputs), row, "an output is named twice")
-    _require(0 < row.unlock_ms <= 600000, row, "unlock_ms is outside 1 to 600,000")
-    _require(row.unlock_ms <= row.extended_ms <= 3600000, row, "extended_ms is under unlock_ms or over an hour")
+    require(len(row.outputs) >= 1, row, "it has no output")
+    require(len(set(row.outputs)) == len(row.outputs), row, "an output is named twice")
+    require(0 < row.unlock_ms <= 600000, row, "unlock_ms is outside 1 to 600,000")
+    require(row.unlock_ms <= row.extended_ms <= 3600000, row, "extended_ms is under unlock_ms or over an hour")
     for area in (row.area_in, row.area_out):
-        _require(not area or area in areas, row, "area %s does not exist" % area)
+        require(not area or area in areas, row, "area %s does not exist" % area)
     for other in row.interlock:
-        _require(other in doors and other != row.id, row, "it is interlocked with %s, which is no other door" % other)
+        require(other in doors and other != row.id, row, "it is interlocked with %s, which is no other door" % other)
     for schedule in (row.auto_open, row.badge_and_code):
-        _require(schedule in schedules, row, "week type %d does not exist" % schedule)
+        require(schedule in schedules, row, "week type %d does not exist" % schedule)
 
 
 def _check_group(row, doors, schedules):
     taken = {}
     for door, output, media, buttons, schedule in row.grants:
-        _require(door in doors, row, "a grant's door %s does not exist" % door)
+        require(door in doors, row, "a grant's door %s does not exist" % door)
         outputs = doors[door].outputs
-        _require(not output or output in outputs, row, "door %s has no output %s" % (door, output))
-        _require(schedule in schedules, row, "week type %d does not exist" % schedule)
-        _require(media and not media & ~62, row, "a grant names a medium that does not exist")
-        _require(not buttons & ~rows.ALL_BUTTONS, row, "a button is outside 1 to 4")
+        require(not output or output in outputs, row, "door %s has no output %s" % (door, output))
+        require(schedule in schedules, row, "week type %d does not exist" % schedule)
+        require(media and not media & ~62, row, "a grant names a medium that does not exist")
+        require(not buttons & ~rows.ALL_BUTTONS, row, "a button is outside 1 to 4")
         if not media & (1 << 2):
             continue
         for button in range(4):
             if buttons & (1 << button):
                 first = taken.setdefault((door, button), output or outputs[0])
-                _require(
+                require(
                     first == (output or outputs[0]), row, "button %d opens two outputs of door %s" % (button + 1, door)
                 )
 
@@ -248,9 +255,9 @@ def _check_group(row, doors, schedules):
 def _check_panels(by_type, doors, schedules):
     panels = set()
     for row in by_type.get("Panel", ()):
-        _require(row.door in doors, row, "its door %s does not exist" % row.door)
+        require(row.door in doors, row, "its door %s does not exist" % row.door)
         panels.add(row.id)
     for row in by_type.get("Display", ()):
-        _require(row.panel in panels, row, "its panel does not exist")
-        _require(row.auto_open in schedules, row, "week type %d does not exist" % row.auto_open)
-        _require(len(row.numbers) <= 3, row, "it has more than three numbers")
+        require(row.panel in panels, row, "its panel does not exist")
+        require(row.auto_open in schedules, row, "week type %d does not exist" % row.auto_open)
+        require(len(row.numbers) <= 3, row, "it has more than three numbers")

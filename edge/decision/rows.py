@@ -221,6 +221,7 @@ TABLES = {
     12: (Mode, 1, (_TEXT, _FLAG, _TEXT)),
 }  # fmt: skip
 SITE, OFFSET, HOLIDAY, SCHEDULE, AREA, DOOR, READER, GROUP, CREDENTIAL, PANEL, DISPLAY, MODE = range(1, 13)
+CREDENTIAL_KEY_SIZE = 10  # table, medium, number
 _NUMBER_OF = {TABLES[number][0].__name__: number for number in TABLES}
 _BOUNDS = {
     U8: (0, 255), U16: (0, 65535), U32: (0, 4294967295), U64: (0, 18446744073709551615),
@@ -258,6 +259,8 @@ def key_of(data):
     if not data or data[0] not in TABLES:
         raise RowError("row of an unknown table: %s" % (data[0] if data else "empty"))
     _, keys, kinds = TABLES[data[0]]
+    if data[0] == CREDENTIAL and len(data) >= CREDENTIAL_KEY_SIZE:
+        return bytes(data[:CREDENTIAL_KEY_SIZE])  # nearly all rows are these
     at = 1
     for kind in kinds[:keys]:
         _, at = _unpack_field(kind, data, at)
