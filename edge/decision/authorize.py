@@ -39,7 +39,8 @@ class Situation(namedtuple("Situation", ("learning", "locked_out", "lockdown", "
     interlocked: bool
 
 
-_NO_DOORS = {}  # type: ignore[var-annotated]
+_NOWHERE = (None, None)
+_TWO_FACTORS = (model.BADGE, model.CODE)
 QUIET = Situation(False, False, False, False, False, None)
 
 
@@ -69,78 +70,99 @@ def authorize(index, presented, situation, moment):
     """Decide on one presented credential. `index`: index.Index or None (no policy: all is unknown);
     presented: model.Presented; situation: Situation; moment: model.Moment. Returns a Decision."""
     reader_id, door_id, medium, number, button, secure = presented
-    reader = index.readers.get(reader_id) if index is not None and reader_id else None
-    if reader is not None:
-        door_id = reader.door
-    door = index.doors.get(door_id) if index is not None else None
-    known = None
-    if door is not None and number is not None and (reader is not None or not reader_id):
-        known = index.entitlement(medium, number)
-    group, from_s, to_s, state, flags, own_output = known or (None, 0, 0, 0, 0, "")
-
-    def deny(reason):
-        return Decision(False, reason, door_id, reader_id, medium, number, "", flags, False, group)
-
-    if not secure:
-        return deny(reasons.NOT_SECURE)
-    if situation.learning:
-        return deny(reasons.LEARNING)
-    if situation.locked_out and medium == model.CODE:
-        return deny(reasons.LOCKED_OUT)
-    if situation.lockdown and not flags & rows.EMERGENCY:
-        return deny(reasons.LOCKDOWN)
+    reader, door, known = None, None, None
+    if index is not None:
+        if reader_id:
+            reader, door = index.posts.get(reader_id, _NOWHERE)
+        else:
+            door = index.doors.get(door_id)
+        if door is not None:
+            door_id = door.id
+            known = index.entitlement(medium, number) if number is not None else None
     if known is None:
-        return deny(reasons.UNKNOWN)
+        reason = _early_reason(secure, situation, medium, 0) or reasons.UNKNOWN
+        return Decision(False, reason, door_id, reader_id, medium, number, "", 0, False, None)
 
-    grants = matching_grants(index, door, reader, medium, button, group, own_output)
-    if not grants and medium == model.CODE:
-        return deny(reasons.UNKNOWN)
-    if state == rows.STATE_LOST:
-        return deny(reasons.LOST)
-    if state == rows.STATE_DISABLED:
-        return deny(reasons.DISABLED)
-    trusted = moment.trusted
-    utc_s = moment.utc_ms // 1000
-    if trusted and utc_s < from_s:
-        return deny(reasons.NOT_STARTED)
-    if to_s and to_s <= (utc_s if trusted else moment.floor_ms // 1000):
-        return deny(reasons.EXPIRED)
-    if not grants:
-        return deny(reasons.NO_ACCESS)
-
-    dated = from_s or to_s
-    reason = _schedule_reason(index, grants, dated, trusted, utc_s)
-    if reason:
-        return deny(reason)
-    if not situation.paired and medium in (model.BADGE, model.CODE) and asks_for_both(index, door, moment):
-        return deny(reasons.CODE_NEEDED)
-    if situation.interlocked:
-        return deny(reasons.INTERLOCK)
+    group, from_s, to_s, state, flags, own_output = known
+    grants = _grants(index, group, door, reader, medium, button, own_output)
+    reason = (
+        _early_reason(secure, situation, medium, flags)
+        or _credential_reason(grants, medium, from_s, to_s, state, moment)
+        or _schedule_reason(index, grants, from_s or to_s, moment)
+        or _door_reason(index, door, medium, situation, moment)
+    )
     soft = False
-    if situation.passback is not None and reader is not None and door.area_in and reader.direction == rows.IN:
+    if not reason and door.area_in and reader is not None and reader.direction == rows.IN and situation.passback:
         verdict = situation.passback.check(index.areas[door.area_in], medium, number, moment)
-        if verdict == rows.HARD:
-            return deny(reasons.PASSBACK)
         soft = verdict == rows.SOFT
+        reason = reasons.PASSBACK if verdict == rows.HARD else ""
+    if reason:
+        return Decision(False, reason, door_id, reader_id, medium, number, "", flags, False, group)
     return Decision(True, "", door_id, reader_id, medium, number, grants[0][0], flags, soft, group)
 
 
-def matching_grants(index, door, reader, medium, button, group, own_output):
-    """The group's grants that match door, output, medium and button: ((output, media, buttons, schedule), …).
-    A badge, phone or mobile asks for the reader's output, else the door's first; a code for the one it was given
+def grants_of(index, presented, known):
+    """The grants that match a credential (`known`: its entitlement) where it is presented: ((output, schedule), …)."""
+    reader, door = index.posts.get(presented.reader, (None, index.doors.get(presented.door)))
+    return _grants(index, known[0], door, reader, presented.medium, presented.button, known[5])
+
+
+def _grants(index, group, door, reader, medium, button, own_output):
+    """A badge, phone or mobile asks for the reader's output, else the door's first; a code for the one it was given
     for; a remote for the one that its button's grant names."""
-    grants = index.groups.get(group, _NO_DOORS).get(door.id, ())
-    if not grants:
-        return grants
-    bit = 1 << medium
     if medium == model.REMOTE:
-        press = 1 << (button - 1) if 1 <= button <= 4 else 0
-        return [grant for grant in grants if grant[1] & bit and grant[2] & press]
+        return index.matching(group, door.id, medium, button, "")
     if medium == model.CODE:
-        wanted = own_output or door.outputs[0]
+        output = own_output
     else:
-        wanted = (reader.output if reader is not None else "") or door.outputs[0]
-    return [grant for grant in grants if grant[1] & bit and grant[0] == wanted]
+        output = reader.output if reader is not None else ""
+    return index.matching(group, door.id, medium, 0, output or door.outputs[0])
+
+
+def _early_reason(secure, situation, medium, flags):
+    """What is refused whoever it is; flags 0 where the credential is not known."""
+    if not secure:
+        return reasons.NOT_SECURE
+    if situation.learning:
+        return reasons.LEARNING
+    if situation.locked_out and medium == model.CODE:
+        return reasons.LOCKED_OUT
+    if situation.lockdown and not flags & rows.EMERGENCY:
+        return reasons.LOCKDOWN
+    return ""
+
+
+def _credential_reason(grants, medium, from_s, to_s, state, moment):
+    if not grants and medium == model.CODE:
+        return reasons.UNKNOWN
+    if state:
+        return reasons.LOST if state == rows.STATE_LOST else reasons.DISABLED
+    if from_s and moment.trusted and moment.utc_ms < from_s * 1000:
+        return reasons.NOT_STARTED
+    if to_s and to_s * 1000 <= (moment.utc_ms if moment.trusted else moment.floor_ms):
+        return reasons.EXPIRED
+    return "" if grants else reasons.NO_ACCESS
+
+
+def _schedule_reason(index, grants, dated, moment):
+    """ "" where one matching grant is open now, else why none is."""
+    if moment.trusted:
+        for _, schedule in grants:
+            if schedule == rows.ALWAYS or index.is_open(schedule, moment.utc_ms // 1000):
+                return ""
+        return reasons.OUTSIDE_SCHEDULE
+    schedules = [schedule for _, schedule in grants]
+    if rows.ALWAYS in schedules and not dated:
+        return ""
+    if all([schedule == rows.NEVER for schedule in schedules]):
+        return reasons.OUTSIDE_SCHEDULE
+    return "" if index.site.untrusted_allow else reasons.CLOCK_UNTRUSTED
+
+
+def _door_reason(index, door, medium, situation, moment):
+    if not situation.paired and medium in _TWO_FACTORS and asks_for_both(index, door, moment):
+        return reasons.CODE_NEEDED
+    return reasons.INTERLOCK if situation.interlocked else ""
 
 
 def asks_for_both(index, door, moment):
@@ -150,17 +172,3 @@ def asks_for_both(index, door, moment):
     if schedule == rows.NEVER:
         return False
     return not moment.trusted or index.is_open(schedule, moment.utc_ms // 1000)
-
-
-def _schedule_reason(index, grants, dated, trusted, utc_s):
-    """ "" where one matching grant is open now, else why none is."""
-    if not trusted:
-        if not dated and any(grant[3] == rows.ALWAYS for grant in grants):
-            return ""
-        if all(grant[3] == rows.NEVER for grant in grants):
-            return reasons.OUTSIDE_SCHEDULE
-        return "" if index.site.untrusted_allow else reasons.CLOCK_UNTRUSTED
-    for grant in grants:
-        if grant[3] == rows.ALWAYS or index.is_open(grant[3], utc_s):
-            return ""
-    return reasons.OUTSIDE_SCHEDULE

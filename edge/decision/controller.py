@@ -374,9 +374,11 @@ class Controller:
             self._standing[held_id].hold(None)
 
     def _policy_replaced(self, replaced, moment):
-        self.index = replaced.index
+        before, self.index = self.index, replaced.index
         outputs = self._set_doors(self.index.doors.values())
         self._shown = {reader: shown for reader, shown in self._shown.items() if reader in self.index.readers}
+        if before is not None and before.version == self.index.version:
+            return outputs  # the same policy in a new image
         return outputs + [events.info(moment, "policy", detail="epoch %d revision %d" % self.index.version)]
 
     def _set_doors(self, door_rows):

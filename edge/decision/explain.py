@@ -7,7 +7,7 @@ looked at may change.
 from collections import namedtuple
 
 from edge.decision import model, reasons
-from edge.decision.authorize import QUIET, authorize, matching_grants
+from edge.decision.authorize import QUIET, authorize, grants_of
 
 _MOST_STEPS = 400  # moments looked at for the next opening: a year of twice a day is not worth more
 
@@ -47,12 +47,12 @@ def explain(index, presented, situation, moment):
     decision = authorize(index, presented, situation, moment)
     order = reasons.LADDER
     known = _entitlement(index, presented, decision)
-    grants = () if known is None else _grants(index, presented, decision, known)
+    grants = () if known is None else grants_of(index, presented, known)
     return Explanation(
         decision,
         "" if known is None else index.group_names[known[0]],
         (0, 0) if known is None else (known[1], known[2]),
-        tuple([(grant[0], index.schedule_names[grant[3]]) for grant in grants]),
+        tuple([(output, index.schedule_names[schedule]) for output, schedule in grants]),
         order if decision.granted else order[: order.index(decision.reason)],
         "" if decision.granted else _CHANGES[decision.reason],
         moment.utc_ms // 1000
@@ -67,18 +67,11 @@ def _entitlement(index, presented, decision):
     return index.entitlement(presented.medium, presented.number)
 
 
-def _grants(index, presented, decision, known):
-    return matching_grants(
-        index, index.doors[decision.door], index.readers.get(presented.reader), presented.medium, presented.button,
-        known[0], known[5],
-    )  # fmt: skip
-
-
 def _next_open(index, presented, known, grants, door, moment):
     """The first moment at which a quiet door opens for it, by the clock alone."""
     if known is None or not moment.trusted:
         return None
-    schedules = {grant[3] for grant in grants}
+    schedules = {schedule for _, schedule in grants}
     schedules.add(index.doors[door].badge_and_code)
     utc_s = moment.utc_ms // 1000
     for _ in range(_MOST_STEPS):

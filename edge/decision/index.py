@@ -7,7 +7,12 @@ unpacked when the image is opened; credentials and displays are searched in plac
 import struct
 
 from edge.decision import policy, rows
+from edge.decision.model import REMOTE
 from edge.decision.schedule import BUILT_IN, LocalTime, WeekType
+
+_two_u32 = struct.unpack_from
+_READ = 1024  # entitlements and matches kept as they were read
+_NO_DOORS = {}  # type: ignore[var-annotated]
 
 
 class ImageError(ValueError):
@@ -31,7 +36,8 @@ class Index:
         self._display_overlay = {}  # likewise, {packed key: packed row or None}
         self._buffer = buffer
         self._find = buffer.find
-        self._number_kind = ">H" if self._width == 2 else ">I"
+        self._record_size = 8 + self._width
+        self._read = {}
         self._read_contents()
         self._small_rows = self._read_small_rows()
         self._arrange()
@@ -47,7 +53,7 @@ class Index:
             first, count, bits = struct.unpack_from(policy.SECTION, self._buffer, at)
             at += policy.SECTION_SIZE
             if count:
-                self._sections[medium] = (first, bits, first + 4 * ((1 << bits) + 1))
+                self._sections[medium] = (first, 64 - bits, first + 4 * ((1 << bits) + 1))
         tables = []
         for _ in range(3):
             tables.append(struct.unpack_from(policy.TABLE, self._buffer, at))
@@ -109,6 +115,7 @@ class Index:
 
     def _arrange(self):
         """Make of the small rows what is asked of them."""
+        self._matches = {}
         found = {}
         for key in sorted(self._small_rows):
             value = self._small_rows[key]
@@ -117,6 +124,7 @@ class Index:
         self.areas = {row.id: row for row in found.get("Area", ())}
         self.doors = {row.id: row for row in found.get("Door", ())}
         self.readers = {row.id: row for row in found.get("Reader", ())}
+        self.posts = {row.id: (row, self.doors[row.door]) for row in self.readers.values()}
         self.panels = {row.door: row for row in found.get("Panel", ())}
         self.lockdowns = {row.door for row in found.get("Mode", ()) if row.lockdown}
         self.local_time = LocalTime(
@@ -145,26 +153,53 @@ class Index:
         section = self._sections.get(medium)
         if section is None:
             return None
-        starts, bits, records = section
-        bucket = ((number * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF) >> (64 - bits) if bits else 0
-        first, end = struct.unpack_from(">II", self._buffer, starts + 4 * bucket)
-        keys = records + first * (8 + self._width)
-        values = keys + 8 * (end - first)
-        key = struct.pack(">Q", number)
-        at = self._find(key, keys, values)
+        starts, shift, records = section
+        at = starts + (((number * policy.HASH) & policy.MASK) >> shift) * 4
+        first, end = _two_u32(">II", self._buffer, at)
+        size = 8 * (end - first)
+        keys = records + first * self._record_size
+        key = number.to_bytes(8, "big")
+        at = self._find(key, keys, keys + size)
         while at >= 0 and (at - keys) & 7:  # the bytes of a number may straddle two neighbours
-            at = self._find(key, at + 1, values)
+            at = self._find(key, at + 1, keys + size)
         if at < 0:
             return None
-        (which,) = struct.unpack_from(self._number_kind, self._buffer, values + ((at - keys) >> 3) * self._width)
-        return self.entitlement_at(which)
+        at = keys + size + ((at - keys) >> 3) * self._width
+        return self._entitlement_at(int.from_bytes(self._buffer[at : at + self._width], "big"))
 
-    def entitlement_at(self, which):
-        """The entitlement of that number in the image, its output by name."""
-        group, from_s, to_s, state, flags, output = struct.unpack_from(
-            policy.ENTITLEMENT, self._buffer, self._entitlements[0] + which * policy.ENTITLEMENT_SIZE
-        )
-        return group, from_s, to_s, state, flags, self._outputs[output]
+    def _entitlement_at(self, which):
+        """The entitlement of that number in the image, its output by name. Many credentials share one, so the
+        latest are kept as they were read."""
+        known = self._read.get(which)
+        if known is None:
+            group, from_s, to_s, state, flags, output = struct.unpack_from(
+                policy.ENTITLEMENT, self._buffer, self._entitlements[0] + which * policy.ENTITLEMENT_SIZE
+            )
+            if len(self._read) >= _READ:
+                self._read.clear()
+            known = self._read[which] = (group, from_s, to_s, state, flags, self._outputs[output])
+        return known
+
+    def matching(self, group, door_id, medium, button, output):
+        """The grants of a group at a door that a medium (and a remote's button) matches: ((output, schedule), …).
+        `output`: the one that is asked for, "" for the one that a button's grant names."""
+        asked = (group, door_id, medium, button, output)
+        found = self._matches.get(asked)
+        if found is None:
+            if len(self._matches) >= _READ:
+                self._matches.clear()
+            found = self._matches[asked] = self._match(group, door_id, medium, button, output)
+        return found
+
+    def _match(self, group, door_id, medium, button, output):
+        press = 1 << (button - 1) if 1 <= button <= 4 else 0
+        found = []
+        for granted, media, buttons, schedule in self.groups.get(group, _NO_DOORS).get(door_id, ()):
+            if not media & (1 << medium):
+                continue
+            if (buttons & press) if medium == REMOTE else granted == output:
+                found.append((granted, schedule))
+        return tuple(found)
 
     def display(self, panel, call_code):
         """The rows.Display behind a call code at a panel, or None."""

@@ -33,8 +33,8 @@ ENTITLEMENT_SIZE = struct.calcsize(ENTITLEMENT)
 BODY = HEADER_SIZE + 5 * SECTION_SIZE + 3 * TABLE_SIZE
 MEDIA = (1, 2, 3, 4, 5)
 _BUCKET = 12  # records a bucket on average, at most: 4 bytes of offset are shared by 6 to 12 credentials
-_HASH = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads the runs of numbers that makers engrave
-_MASK = (1 << 64) - 1
+HASH = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads the runs of numbers that makers engrave
+MASK = (1 << 64) - 1
 
 
 class PolicyError(ValueError):
@@ -68,11 +68,6 @@ def is_light(packed_rows, gone):
     return all([packed[0] in light for packed in packed_rows]) and all([key[0] in light for key in gone])
 
 
-def bucket_of(number, bits):
-    """The bucket of a credential number among 2^bits."""
-    return ((number * _HASH) & _MASK) >> (64 - bits) if bits else 0
-
-
 def compile_image(packed_rows, version, digest, checksum):
     """The image of a policy. `packed_rows`: an iterable of packed rows; version: (epoch, revision); digest: 32
     bytes; checksum: bytes → U32 (crc32). PolicyError where the rows contradict each other."""
@@ -81,7 +76,12 @@ def compile_image(packed_rows, version, digest, checksum):
     for packed in packed_rows:
         table = packed[0]
         if table == rows.CREDENTIAL:
-            _file_credential(rows.unpack(packed), credentials, entitlements, numbers, outputs)
+            medium, number, shared = rows.cut_credential(packed)
+            entitlement = numbers.get(shared)
+            if entitlement is None:
+                entitlement = numbers[shared] = len(entitlements)
+                entitlements.append(_entitlement(rows.unpack(packed), outputs))
+            credentials[medium].append((number, entitlement))
         elif table == rows.DISPLAY:
             displays.append(packed)
         else:
@@ -91,16 +91,10 @@ def compile_image(packed_rows, version, digest, checksum):
     return _assemble(small, sorted(displays), entitlements, credentials, version, digest, checksum)
 
 
-def _file_credential(row, credentials, entitlements, numbers, outputs):
-    if row.medium not in credentials:
-        raise PolicyError("%s: medium %d does not exist" % (rows.describe(row), row.medium))
+def _entitlement(row, outputs):
+    require(row.medium in MEDIA, row, "medium %d does not exist" % row.medium)
     output = outputs.setdefault(row.output, len(outputs))
-    shared = (row.group, row.from_s, row.to_s, row.state, row.flags, output)
-    entitlement = numbers.get(shared)
-    if entitlement is None:
-        entitlement = numbers[shared] = len(entitlements)
-        entitlements.append(shared)
-    credentials[row.medium].append((row.number, entitlement))
+    return (row.group, row.from_s, row.to_s, row.state, row.flags, output)
 
 
 def _output_names(outputs):
@@ -159,21 +153,30 @@ def _framed(entries, with_offsets):
 
 def _buckets(records, bits, width, medium):
     buckets = [[] for _ in range(1 << bits)]
+    shift = 64 - bits
     for record in records:
-        buckets[bucket_of(record[0], bits)].append(record)
-    starts, out, count = bytearray(), [], 0
-    pack_number = ">H" if width == 2 else ">I"
+        buckets[((record[0] * HASH) & MASK) >> shift].append(record)
+    starts, out, count = [], [], 0
+    kind = "H" if width == 2 else "I"
     for bucket in buckets:
+        size = len(bucket)
+        starts.append(count)
+        count += size
+        if len({number for number, _ in bucket}) != size:
+            _refuse_twins(bucket, medium)
         bucket.sort()
-        for i in range(1, len(bucket)):
-            if bucket[i - 1][0] == bucket[i][0]:
-                raise PolicyError("credential %d %d is there twice" % (medium, bucket[i][0]))
-        starts.extend(struct.pack(">I", count))
-        count += len(bucket)
-        out.extend([struct.pack(">Q", number) for number, _ in bucket])
-        out.extend([struct.pack(pack_number, entitlement) for _, entitlement in bucket])
-    starts.extend(struct.pack(">I", count))
-    return bytes(starts) + b"".join(out)
+        out.append(struct.pack(">%dQ" % size, *[number for number, _ in bucket]))
+        out.append(struct.pack(">%d%s" % (size, kind), *[entitlement for _, entitlement in bucket]))
+    starts.append(count)
+    return struct.pack(">%dI" % len(starts), *starts) + b"".join(out)
+
+
+def _refuse_twins(bucket, medium):
+    seen = set()
+    for number, _ in bucket:
+        if number in seen:
+            raise PolicyError("credential %d %d is there twice" % (medium, number))
+        seen.add(number)
 
 
 def check(values, groups_used):

@@ -222,6 +222,7 @@ TABLES = {
 }  # fmt: skip
 SITE, OFFSET, HOLIDAY, SCHEDULE, AREA, DOOR, READER, GROUP, CREDENTIAL, PANEL, DISPLAY, MODE = range(1, 13)
 CREDENTIAL_KEY_SIZE = 10  # table, medium, number
+_CREDENTIAL_OUTPUT = 30  # where the output's length stands, behind group, validity, state and flags
 _NUMBER_OF = {TABLES[number][0].__name__: number for number in TABLES}
 _BOUNDS = {
     U8: (0, 255), U16: (0, 65535), U32: (0, 4294967295), U64: (0, 18446744073709551615),
@@ -265,6 +266,20 @@ def key_of(data):
     for kind in kinds[:keys]:
         _, at = _unpack_field(kind, data, at)
     return bytes(data[:at])
+
+
+def cut_credential(data):
+    """(medium, number, what it shares with others: bytes) of a packed credential, without unpacking it: a million
+    rows are cut where one unpack would take ten times as long. The row must be a credential's."""
+    end = _CREDENTIAL_OUTPUT + 2
+    if len(data) < end:
+        raise RowError("row is cut short")
+    end += data[_CREDENTIAL_OUTPUT] * 256 + data[_CREDENTIAL_OUTPUT + 1]
+    return (
+        data[1],
+        int.from_bytes(data[2:CREDENTIAL_KEY_SIZE], "big"),
+        bytes((data[1],)) + data[CREDENTIAL_KEY_SIZE:end],
+    )
 
 
 def describe(row):

@@ -26,7 +26,7 @@ WINDOW = 4  # batches under way: 2,000 events cover a second's round trip of a l
 CUT_AGE_MS = 1_000  # a live event waits this long for company
 RESEND_MS = 10_000  # no acknowledgement for so long: again, and twice as long each further time
 RESEND_MAX_MS = 30_000
-HELLO_UNHEARD_MS = 20_000  # until the manager answered once on this connection
+HELLO_UNHEARD_MS = 20_000  # until the manager answered one on this connection
 HELLO_MS = 300_000
 HELLO_LEAST_MS = 5_000  # between two hellos that something refused or missing asks for
 PARTS_WAIT_MS = 15_000  # parts of a policy that do not come: say hello, the manager sends them again
@@ -104,7 +104,8 @@ class Sync:
         self._reading: int | None = None  # first seq of the NeedEvents that is not answered
         self._waiting_since_ms: int | None = None  # since when events wait to be sent; None: none does
         self._resend_ms = RESEND_MS
-        self._heard = False  # an acknowledgement came on this connection
+        self._heard = False  # a hello was answered on this connection
+        self._hello_is_alone = False  # nothing else was sent since, so an acknowledgement answers the hello
         self._hello_ms: int | None = None  # when the next hello is due
         self._last_hello_ms: int | None = None
         self._parts_ms: int | None = None  # when waiting for the missing parts ends
@@ -176,6 +177,7 @@ class Sync:
         raw, count = signing.encode_events(self._log_id, usable, self._trust, self._key)
         self._next_seq = usable[0][0] + count
         self._under_way.append(_Batch(self._next_seq - 1, now_ms))
+        self._hello_is_alone = False
         self._counts["batches"] += 1
         if self._next_seq > self._last_seq:
             self._waiting_since_ms = None
@@ -270,7 +272,7 @@ class Sync:
         if ack.log_id != self._log_id or not self._acked <= ack.up_to <= self._last_seq:
             self._counts["ignored_acks"] += 1
             return []
-        if not self._heard:
+        if self._hello_is_alone and not self._heard:
             self._heard = True
             self._hello_ms = now_ms + HELLO_MS
         if ack.up_to == self._acked:
@@ -296,6 +298,7 @@ class Sync:
         if self._hello_ms is None or now_ms < self._hello_ms:
             return []
         self._last_hello_ms = now_ms
+        self._hello_is_alone = not self._under_way
         self._hello_ms = now_ms + (HELLO_MS if self._heard else HELLO_UNHEARD_MS)
         self._counts["hellos"] += 1
         hello = Hello(
