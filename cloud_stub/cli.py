@@ -1,0 +1,140 @@
+"""`vantail-cloud`: import a residence, bind its controllers, publish policies, serve, and list what happened."""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from cloud_stub import folder
+from cloud_stub.errors import CloudError, UsageError
+
+EXAMPLES = """\
+examples:
+  vantail-cloud --data cloud import examples/clos-des-dunes     read a residence's files
+  vantail-cloud --data cloud provision hall-a --keys keys/hall-a  bind a controller's device
+  vantail-cloud --data cloud publish                              new policies, where rows changed
+  vantail-cloud --data cloud serve --broker mqtt://127.0.0.1:1883 --port 8000
+  vantail-cloud --data cloud events --json --since 2026-11-23 --door hall-a
+  vantail-cloud --data cloud status
+
+exit codes are those of sysexits.h: 64 usage, 65 wrong data, 66 missing input, 69 unavailable, 73 cannot write,
+78 not set up"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, and the exit code that scripts expect."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. Errors are one line on stderr."""
+    os.umask(0o077)
+    try:
+        options = _parser().parse_args(arguments)
+        _open_data(getattr(options, "data", ""))
+        # Imported late: models need the settings, and the settings need the data folder.
+        commands = importlib.import_module("cloud_stub.commands")
+        code: int = getattr(commands, f"run_{options.command}")(options)
+        sys.stdout.flush()
+        return code
+    except CloudError as error:
+        print(f"vantail-cloud: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # `events | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return os.EX_OK
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception as error:
+        if os.environ.get("VANTAIL_TRACEBACK"):
+            raise
+        kind = type(error).__name__
+        print(f"vantail-cloud: unexpected {kind}: {error}; set VANTAIL_TRACEBACK=1 to see where", file=sys.stderr)
+        return os.EX_SOFTWARE
+
+
+def _open_data(data: str) -> None:
+    """Point Django at the data folder, made ready, its database migrated."""
+    path = data or os.environ.get(folder.ENVIRONMENT, "")
+    if not path:
+        raise UsageError(f"no data folder: give --data DIR or set {folder.ENVIRONMENT}")
+    ready = folder.prepare(Path(path))
+    os.environ[folder.ENVIRONMENT] = str(ready)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "cloud_stub.settings"
+    schema = importlib.import_module("cloud_stub.schema")
+    schema.bring_up_to_date(ready)
+
+
+def _parser() -> argparse.ArgumentParser:
+    place = _Parser(add_help=False)
+    place.add_argument(
+        "--data", metavar="DIR", default=argparse.SUPPRESS, help=f"data folder (default: ${folder.ENVIRONMENT})"
+    )
+    parser = _Parser(
+        prog="vantail-cloud",
+        description="vantail's cloud: residences, policies and passages.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[place],
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_import(commands.add_parser("import", parents=[place], help="read a residence's files"))
+    _add_provision(commands.add_parser("provision", parents=[place], help="bind a controller's device"))
+    publish = commands.add_parser("publish", parents=[place], help="make new policies where rows changed")
+    publish.add_argument("--controller", default="", metavar="ID", help="only this one (ID or SITE/ID)")
+    publish.add_argument("--json", action="store_true", help="one object a line")
+    _add_now(publish)
+    _add_serve(commands.add_parser("serve", parents=[place], help="pages and MQTT ingest"))
+    _add_events(commands.add_parser("events", parents=[place], help="list what happened at the doors"))
+    status = commands.add_parser("status", parents=[place], help="controllers, logs, and what was refused")
+    status.add_argument("--json", action="store_true", help="one object")
+    return parser
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="holds site.toml, residents.csv and passes.csv")
+    parser.add_argument("--partial", action="store_true", help="leave out rows with errors, import the others")
+    parser.add_argument("--json", action="store_true", help="one object: what was imported, every problem")
+    _add_now(parser)
+
+
+def _add_now(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--now", default="", metavar="WHEN", help="as if it were then, ISO 8601 (to play a day of another year)"
+    )
+
+
+def _add_provision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("controller", metavar="CONTROLLER", help="its id, or SITE/ID")
+    parser.add_argument("--keys", required=True, metavar="DIR", help="has device.pub; gets manager.toml")
+    parser.add_argument("--replace", action="store_true", help="another device takes this controller's place")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--broker", required=True, metavar="URL", help="mqtt://HOST:PORT or mqtts://HOST:PORT")
+    parser.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0: a free one")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a host name that browsers use for us"
+    )
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="end when standard input closes (for a supervisor)"
+    )
+
+
+def _add_events(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument("--since", default="", metavar="WHEN", help="a day or a time, ISO 8601, included")
+    parser.add_argument("--until", default="", metavar="WHEN", help="a day, included, or a time, excluded")
+    parser.add_argument("--door", default="", metavar="ID", help="a door's id, or CONTROLLER/ID")
+    parser.add_argument("--text", default="", help="in holder, credential, description or detail")
+    parser.add_argument("--follow", action="store_true", help="stay and print what comes in")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""What the cloud answers to a controller's message. No network here: a message in, messages out.
+
+Order (design, "Sync, in short"): find the controller that the topic names, verify with its device key, commit, and
+only then acknowledge.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cloud_stub.passages import recording, tally
+from cloud_stub.passages.holders import Holders
+from cloud_stub.residences import publishing
+from cloud_stub.residences.models import Controller
+from edge.uplink import signing
+from edge.uplink.wire import WireError
+
+SUBSCRIPTION = "v1/+/+/up/#"
+RESEND_AFTER = timedelta(seconds=30)  # a policy that no hello confirmed
+PRESENT_WITHIN = timedelta(minutes=11)  # a connected controller says hello every 5 min; two may be lost
+_log = logging.getLogger("vantail.cloud")
+
+
+class Message(NamedTuple):
+    """To publish, QoS 1, never retained."""
+
+    topic: str
+    payload: bytes
+
+
+class Ingest:
+    """Handles the messages of all controllers, one at a time. `manager_key` signs what goes down."""
+
+    def __init__(self, manager_key: Ed25519PrivateKey) -> None:
+        self._key = manager_key
+        self._holders = Holders()
+        self._sent: dict[int, tuple[int, datetime]] = {}  # controller → revision sent, when
+
+    def handle(self, topic: str, payload: bytes, now: datetime) -> list[Message]:
+        """The answers to one message, everything that they promise being committed. Refusals are counted.
+
+        What the database raises goes to the caller: then nothing was acknowledged and the controller sends again.
+        """
+        parts = topic.split("/")
+        if len(parts) != 5 or parts[0] != "v1" or parts[3] != "up" or parts[4] not in ("hello", "events"):
+            tally.add(tally.UNKNOWN_TOPIC, topic, now)
+            return []
+        site, slug, kind = parts[1], parts[2], parts[4]
+        controller = Controller.objects.filter(site__slug=site, slug=slug).select_related("site").first()
+        if controller is None or not controller.device_key:
+            tally.add(tally.UNKNOWN_CONTROLLER, f"{site}/{slug}", now)
+            return []
+        try:
+            if kind == "hello":
+                return self._hello(controller, signing.verify_hello(payload, trust_of(controller)), now)
+            return self._events(controller, signing.verify_events(payload, trust_of(controller)), now)
+        except WireError as error:
+            tally.add(f"refused-{error.reason}", f"{site}/{slug} {kind}: {error}", now)
+            _log.warning("%s/%s: %s refused: %s", site, slug, kind, error)
+            return []
+
+    def due(self, now: datetime) -> list[Message]:
+        """Policies published since a present controller's last hello, or sent 30 s ago and not confirmed."""
+        messages: list[Message] = []
+        present = Controller.objects.filter(
+            is_active=True, revision__gt=0, last_contact__gte=now - PRESENT_WITHIN
+        ).exclude(device_key="")
+        for controller in present.select_related("site"):
+            revision, at = self._sent.get(controller.pk, (0, now))
+            waits = revision == controller.revision and now - at < RESEND_AFTER
+            if not controller.is_up_to_date and not waits:
+                messages += self._policy(controller, now)
+        return messages
+
+    def _hello(self, controller: Controller, hello: signing.Hello, now: datetime) -> list[Message]:
+        prefix = recording.raise_prefix(controller, hello.log_id, min(hello.acked, hello.last_seq), now)
+        controller.hello_revision, controller.hello_digest = hello.revision, hello.digest.hex()
+        controller.software, controller.last_contact = hello.software[:200], now
+        controller.save(update_fields=["hello_revision", "hello_digest", "software", "last_contact"])
+        messages = [self._ack(controller, hello.log_id, prefix)]
+        if controller.is_active and not controller.is_up_to_date:
+            if hello.revision >= controller.revision:
+                publishing.republish_above(controller, hello.revision, now)
+                controller.refresh_from_db()
+            messages += self._policy(controller, now)
+        return messages
+
+    def _events(self, controller: Controller, batch: signing.EventsBatch, now: datetime) -> list[Message]:
+        recorded = recording.record(controller, batch, self._holders, now)
+        if recorded.forks:
+            _log.error(
+                "%s: log %s has %d events that differ from what is stored under the same number (a fork)",
+                controller.slug, batch.log_id.hex(), recorded.forks,
+            )  # fmt: skip
+        Controller.objects.filter(pk=controller.pk).update(last_contact=now)
+        return [self._ack(controller, batch.log_id, recorded.acknowledged)]
+
+    def _ack(self, controller: Controller, log_id: bytes, up_to: int) -> Message:
+        payload = signing.encode_ack(log_id, up_to, trust_of(controller), self._key)
+        return Message(down_topic(controller, "ack"), payload)
+
+    def _policy(self, controller: Controller, now: datetime) -> Iterable[Message]:
+        rows = publishing.published_rows(controller)
+        if not rows:
+            return []
+        self._sent[controller.pk] = (controller.revision, now)
+        parts = signing.encode_policy_parts(rows, controller.revision, trust_of(controller), self._key)
+        _log.info("%s: policy revision %d sent in %d parts", controller.slug, controller.revision, len(parts))
+        return [Message(down_topic(controller, "policy"), part) for part in parts]
+
+
+def trust_of(controller: Controller) -> signing.Trust:
+    """Who must have signed what comes from a controller, and how what goes to it is addressed."""
+    return signing.Trust(
+        site_uid=bytes.fromhex(controller.site.uid),
+        controller=bytes.fromhex(controller.fingerprint),
+        epoch=controller.epoch,
+        public_key=bytes.fromhex(controller.device_key),
+    )
+
+
+def down_topic(controller: Controller, kind: str) -> str:
+    """Where a controller listens for messages of `kind`."""
+    return f"v1/{controller.site.slug}/{controller.slug}/down/{kind}"

@@ -1,0 +1,90 @@
+"""Registers a controller's device and writes the file by which the device trusts this manager.
+
+Until commissioning exists, trust is placed by file at set-up: whoever can write the keys folder binds the device.
+"""
+
+import secrets
+from pathlib import Path
+
+from django.db import transaction
+
+from cloud_stub.errors import ConfigError, DataError, FolderError, MissingInputError, UsageError
+from cloud_stub.residences.models import Controller
+from edge.uplink import signing
+
+DEVICE_KEY = "device.pub"
+MANAGER_FILE = "manager.toml"
+
+
+def find_controller(name: str) -> Controller:
+    """The controller of that id, or of SITE/ID where several sites have one. UsageError where it is not one."""
+    site, _, slug = name.rpartition("/")
+    found = Controller.objects.filter(slug=slug, is_active=True).select_related("site")
+    if site:
+        found = found.filter(site__slug=site)
+    controllers = list(found[:2])
+    if not controllers:
+        known = ", ".join(Controller.objects.filter(is_active=True).values_list("slug", flat=True)[:12])
+        raise UsageError(f"no controller {name}; known: {known or 'none, import a site first'}")
+    if len(controllers) > 1:
+        raise UsageError(f"controller {name} exists in several sites; write SITE/{slug}")
+    return controllers[0]
+
+
+@transaction.atomic
+def provision(controller: Controller, keys: Path, manager_key: bytes, replace: bool = False) -> Path:
+    """Register the device whose public key is in `keys`, write `keys`/manager.toml (0600), return its path.
+
+    manager_key: our raw public key. The same device again gets the same file. Another device is refused unless
+    `replace`: it then starts a new epoch with a new code key, and the old device is obeyed no more.
+    """
+    device_key = _read_device_key(keys / DEVICE_KEY)
+    taken = Controller.objects.filter(device_key=device_key.hex()).exclude(pk=controller.pk).first()
+    if taken:
+        raise ConfigError(
+            f"{keys / DEVICE_KEY}: this device is controller {taken.slug} already; each controller needs its own keys"
+        )
+    controller = Controller.objects.select_for_update().select_related("site").get(pk=controller.pk)
+    if controller.device_key and controller.device_key != device_key.hex() and not replace:
+        raise ConfigError(
+            f"controller {controller.slug} has another device; add --replace to register this one in its place"
+        )
+    if controller.device_key != device_key.hex():
+        _register(controller, device_key)
+    path = keys / MANAGER_FILE
+    try:
+        signing.write_manager(path, _trust_of(controller, manager_key))
+    except OSError as error:
+        raise FolderError(f"{path}: cannot be written ({error.strerror}); check the folder's owner") from error
+    return path
+
+
+def _trust_of(controller: Controller, manager_key: bytes) -> signing.ManagerTrust:
+    site = controller.site
+    return signing.ManagerTrust(
+        site_uid=bytes.fromhex(site.uid),
+        site=site.slug,
+        controller=controller.slug,
+        manager_key=manager_key,
+        epoch=controller.epoch,
+        manager=site.manager,
+        code_key=bytes.fromhex(controller.code_key),
+    )
+
+
+def _register(controller: Controller, device_key: bytes) -> None:
+    if controller.device_key:
+        controller.epoch += 1
+        controller.revision, controller.digest = 0, ""
+        controller.hello_revision, controller.hello_digest = 0, ""
+    controller.device_key = device_key.hex()
+    controller.fingerprint = signing.fingerprint(device_key).hex()
+    controller.code_key = secrets.token_hex(32)
+    controller.save()
+
+
+def _read_device_key(path: Path) -> bytes:
+    try:
+        return signing.load_public_key(path)
+    except signing.KeyFileError as error:
+        raise (MissingInputError if error.missing else DataError)(str(error)) from error

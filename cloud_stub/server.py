@@ -1,0 +1,97 @@
+"""`vantail-cloud serve`: the pages (waitress) and the MQTT ingest in one process, until SIGTERM or SIGINT."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+from waitress.server import create_server
+
+from cloud_stub.broker import BrokerLine, Publication, Work, parse_address
+from cloud_stub.errors import UnavailableError
+from cloud_stub.passages import tally
+from cloud_stub.passages.ingest import SUBSCRIPTION, Ingest
+from cloud_stub.residences.signature import manager_key
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_log = logging.getLogger("vantail.cloud")
+_Result = TypeVar("_Result")
+
+
+def serve(broker: str, listen: str, port: int, names: list[str], watch_stdin: bool) -> None:
+    """Serve until told to stop. `names`: host names besides `listen` that browsers may use. port 0: a free one.
+    watch_stdin: end when standard input closes too, so that a supervisor that dies leaves nothing behind.
+
+    UnavailableError where the address cannot be listened on. A broker that is away is waited for.
+    """
+    line = BrokerLine(parse_address(broker), SUBSCRIPTION, _work(Ingest(manager_key())))
+    settings.ALLOWED_HOSTS += [f"[{listen}]" if ":" in listen else listen, *names]
+    from cloud_stub.wsgi import application
+
+    try:
+        server = create_server(application, host=listen, port=port, threads=8, ident="vantail-cloud")
+    except (OSError, ValueError) as error:  # waitress: ValueError for a name that nothing resolves
+        why = getattr(error, "strerror", None) or error
+        raise UnavailableError(
+            f"cannot listen on {listen}:{port} ({why}); choose another with --port or --listen"
+        ) from error
+    if listen not in LOOPBACK:
+        _log.warning(
+            "%s is reachable by others and the pages ask for no login: put a proxy before it that does", listen
+        )
+    web = threading.Thread(target=server.run, name="web", daemon=True)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    if watch_stdin:
+        threading.Thread(target=_await_stdin, args=(stopped,), name="stdin", daemon=True).start()
+    line.start()
+    web.start()
+    host = f"[{listen}]" if ":" in listen else listen
+    print(f"http://{host}:{server.effective_port}/", flush=True)
+    stopped.wait()
+    line.stop()
+    server.close()
+    sys.stdout.flush()
+
+
+def _await_stdin(closed: threading.Event) -> None:
+    while os.read(0, 4096):
+        pass
+    closed.set()
+
+
+def _work(ingest: Ingest) -> Work:
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    def message(topic: str, payload: bytes) -> list[Publication]:
+        return list(ingest.handle(topic, payload, now()))
+
+    def due() -> list[Publication]:
+        return list(ingest.due(now()))
+
+    def failed(error: Exception, what: str) -> None:
+        _log.error("%s: %s: %s; the controller will send again", what, type(error).__name__, error)
+        close_old_connections()
+        _try(lambda: tally.add(tally.FAILED, f"{what}: {type(error).__name__}", now()))
+
+    def overrun(count: int) -> None:
+        _try(lambda: tally.add(tally.OVERRUN, "messages came faster than they could be stored", now(), count))
+
+    return Work(message, due, failed, overrun)
+
+
+def _try(job: Callable[[], object]) -> None:
+    """Run a count that must not end the worker where the database itself is the trouble."""
+    try:
+        job()
+    except DatabaseError as error:
+        _log.error("a count could not be kept: %s", error)
