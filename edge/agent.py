@@ -211,6 +211,9 @@ class Agent:
         lights: list[model.Indicate],
     ) -> None:
         revision = self._policies.version[1]
+        trusted_ms = [event.at_ms for event in events if event.trusted]
+        if trusted_ms:
+            self._clock.raise_floor(max(trusted_ms))
         failure = await self._recorder.record(events, keep, revision, waits=bool(allowed))
         for strike, ticket in allowed:
             if failure and self._denies_on_failure(strike.door):

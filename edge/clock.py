@@ -13,6 +13,7 @@ from typing import Protocol
 from edge.decision.model import Moment
 
 BUILD_MS = 1_793_491_200_000  # 2026-11-01: no vantail ran before
+SLEW_MS = 120_000  # a source may take wall time back by so much and still be believed; it then stands at the floor
 _STA_UNSYNC = 0x0040  # linux/timex.h
 _TIMEX_BYTES = 256  # more than struct timex on any Linux
 _STATUS_AT = 40  # offsetof(struct timex, status) on 64-bit Linux
@@ -47,7 +48,7 @@ class SystemClock:
         mono_ns = time.monotonic_ns()
         if not self._trusted:
             self._ask(mono_ns / 1e9)
-        sane = utc_ms >= self._floor_ms
+        sane = utc_ms >= self._floor_ms - SLEW_MS
         return Moment(mono_ns // 1_000_000, max(utc_ms, self._floor_ms), self._trusted and sane, self._floor_ms)
 
     def wait_s(self, deadline_ms: int | None) -> float | None:

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -49,7 +49,7 @@ class Bus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     port: Name
     readers: Annotated[tuple[BusReader, ...], msgspec.Meta(min_length=1, max_length=16)]
-    baud: Annotated[int, msgspec.Meta(ge=9600, le=230400)] = 9600
+    baud: Literal[9600, 19200, 38400, 57600, 115200, 230400] = 9600
 
 
 class DoorLines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

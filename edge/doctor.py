@@ -130,6 +130,6 @@ async def _broker(url: str) -> Check:
             _, writer = await asyncio.open_connection(broker.host, broker.port)
     except (OSError, TimeoutError) as error:
         advice = "check the address and the network; the doors work without it"
-        return Check("broker", False, f"{url} does not answer ({error or 'no answer in 5 s'})", advice)
+        return Check("broker", False, f"{url} does not answer ({str(error) or 'silence for 5 s'})", advice)
     writer.close()
     return Check("broker", True, f"{url} answers")

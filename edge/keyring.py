@@ -42,10 +42,11 @@ def load_reader_keys(path: Path, wanted: list[str]) -> dict[str, bytes]:
     """Each wanted reader's SCBK. KeyFileError where the file is missing, open to others, or lacks one."""
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise KeyFileError(f"{path}: others may read it; run: chmod 600 {path.name}")
+            raise KeyFileError(f"{path}: others may read it; run: chmod 600 {path.name}", wrong_mode=True)
         found = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise KeyFileError(f'{path}: no such file; it holds one line READER = "32 hex digits" a reader') from None
+        said = f'{path}: no such file; it holds one line READER = "32 hex digits" for each reader'
+        raise KeyFileError(said, missing=True) from None
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise KeyFileError(f"{path}: cannot be read ({error})") from None
     keys = {}

@@ -68,6 +68,8 @@ class _Station:
         self.index = Index(compile_image(packed, (1, 1), policy_digest(packed), zlib.crc32))
         self._contacts = contacts
         self._mono_ms = 0
+        self._floor_ms = 0
+        self.lived_ms = utc_ms  # the day's time; `utc_ms` is what the clock on the wall shows
         self.utc_ms = utc_ms
         self.trusted = True
         self.kept: dict[str, bytes] = {}
@@ -84,28 +86,36 @@ class _Station:
         """One input now; its outputs are added to `outputs`."""
         moment = self._moment()
         outputs = self.controller.handle(happened, moment)
+        if moment.trusted and any(isinstance(output, model.Record) for output in outputs):
+            self._floor_ms = max(self._floor_ms, moment.utc_ms)
         self.kept.update({output.name: output.value for output in outputs if isinstance(output, model.Keep)})
         self.outputs += outputs
 
-    def move_to(self, utc_ms: int) -> None:
-        """Time passes, and what falls due is run."""
-        while self.move_to_next(utc_ms):
+    def move_to(self, day_ms: int) -> None:
+        """Time passes to that time of the day file, and what falls due is run."""
+        while self.move_to_next(day_ms):
             pass
 
-    def move_to_next(self, utc_ms: int) -> bool:
-        """Time passes to the next deadline, at most to `utc_ms`; whether there was one."""
+    def move_to_next(self, day_ms: int) -> bool:
+        """Time passes to the next deadline, at most to `day_ms`; whether there was one."""
         deadline_ms = self.controller.next_deadline(self._moment())
-        left_ms = max(0, utc_ms - self.utc_ms)
+        left_ms = max(0, day_ms - self.lived_ms)
         due = deadline_ms is not None and deadline_ms - self._mono_ms <= left_ms
         passed_ms = max(0, deadline_ms - self._mono_ms) if due and deadline_ms is not None else left_ms
         self._mono_ms += passed_ms
+        self.lived_ms += passed_ms
         self.utc_ms += passed_ms
         if due:
             self.take(model.Tick())
         return due
 
+    def set_wall(self, utc_ms: int) -> None:
+        """Step wall time, as an installer would: the floor may fall."""
+        self.utc_ms = utc_ms
+        self._floor_ms = min(self._floor_ms, utc_ms)
+
     def _moment(self) -> model.Moment:
-        return model.Moment(self._mono_ms, self.utc_ms, self.trusted, 0)
+        return model.Moment(self._mono_ms, self.utc_ms, self.trusted, self._floor_ms)
 
 
 class Replay:
@@ -209,7 +219,7 @@ def _act(station: _Station, step: Step) -> None:
             station.start()
         case "clock":
             if step.clock_ms is not None:
-                station.utc_ms = step.clock_ms
+                station.set_wall(step.clock_ms)
             else:
                 station.trusted = step.value == "trusted"
             station.take(model.Tick())

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from firmware_sim.demo import Demo, DemoError, dump, play, report_line
 from firmware_sim.presenting import converse
@@ -36,8 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, and the exit code that scripts expect."""
+        print(f"vantail-sim: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(os.EX_USAGE)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="vantail-sim",
         description="A building in software: readers, strikes, controllers, cloud.",
         epilog=EXAMPLES,

@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,6 @@ class Demo:
         self._screen = screen
         self._cut = NetworkCut()
         self._utc_ms = (self.steps[0].at_ms if self.steps else int(time.time() * 1000)) - BEFORE_MS
-        self._mono_ms = 0
-        self._trusted = True
         self.cloud_address = ""
         self.hardware: dict[str, Hardware] = {}
         self.stations: dict[str, Station] = {}
@@ -80,22 +78,13 @@ class Demo:
         """Cut a controller's power and give it back."""
         starts = self.agents[controller].starts
         station = self.stations[controller]
-        moment = await ask_agent(station.hardware.api, "status")
-        self._remember(moment["clock"]["utc_ms"])
+        await station.ask("settle", True)
         self.agents[controller].kill()
         station.control.drop()
         async with asyncio.timeout(READY_S):
             while self.agents[controller].starts == starts:
                 await asyncio.sleep(0.02)
         await self._await_ready(controller)
-
-    def played(self, played: Played) -> None:
-        """Time went on to this step: an agent that starts now starts then."""
-        self._remember(played.step.at_ms)
-
-    def _remember(self, utc_ms: int) -> None:
-        self._mono_ms += max(0, utc_ms - self._utc_ms)
-        self._utc_ms = max(utc_ms, self._utc_ms)
 
     async def is_secure(self) -> bool:
         """Whether every OSDP reader (there is at least one) talks through a secure channel."""
@@ -150,7 +139,7 @@ class Demo:
             await hardware.open()
         await self._start_cloud()
         for name, hardware in self.hardware.items():
-            self.stations[name] = Station(hardware)
+            self.stations[name] = Station(hardware, self._utc_ms)
             command = functools.partial(self._agent_command, hardware)
             self.agents[name] = Process(name, command, self._log(name), Path.cwd())
             await self.agents[name].start()
@@ -160,7 +149,9 @@ class Demo:
             await station.new_events()
 
     def _agent_command(self, hardware: Hardware) -> list[str]:
-        times = ["--utc-ms", str(self._utc_ms), "--mono-ms", str(self._mono_ms)]
+        clock = self.stations[hardware.controller.id].clock
+        times = ["--utc-ms", str(clock["utc_ms"]), "--mono-ms", str(clock["mono_ms"])]
+        times += [] if clock["trusted"] else ["--untrusted"]
         files = ["--config", str(hardware.config), "--control", str(hardware.control)]
         return python("firmware_sim.driven_agent", *files, *times)
 
@@ -190,14 +181,16 @@ class Demo:
 
     async def _start_cloud(self) -> None:
         data = ["--data", str(self._folder / "cloud")]
-        await self._cloud_command(*data, "import", str(self._building.resolve()))
+        now = ["--now", datetime.fromtimestamp(self._utc_ms / 1000, UTC).isoformat()]
+        await self._cloud_command(*data, "import", str(self._building.resolve()), *now)
         for name, hardware in self.hardware.items():
             await _run("vantail", python("edge.cli", "keygen", "--keys", str(hardware.keys)))
             await self._cloud_command(*data, "provision", name, "--keys", str(hardware.keys))
-        await self._cloud_command(*data, "publish")
+        await self._cloud_command(*data, "publish", *now)
         port = free_port()
         broker = f"mqtt://127.0.0.1:{self._broker_port}"
         command = python("cloud_stub.cli", *data, "serve", "--broker", broker, "--port", str(port))
+        command.append("--until-stdin-closes")
         self.cloud_address = f"http://127.0.0.1:{port}/"
         self.cloud = Process("cloud", lambda: command, self._log("cloud"), Path.cwd())
         await self.cloud.start()
@@ -248,7 +241,6 @@ async def play(demo: Demo, screen: Screen) -> dict[str, Any]:
     secure = await demo.is_secure()
     for step in demo.steps:
         one = await player.play(step)
-        demo.played(one)
         played.append(one)
         screen.step(one)
     counts = await demo.count()

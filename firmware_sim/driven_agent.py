@@ -3,12 +3,14 @@
 It is the agent that `vantail run` starts, with another clock, and a control socket over which the simulator moves
 that clock and runs every deadline between. One JSON object {"verb": value} a line, answered by one:
 
-    move_to utc_ms         time passes; everything that falls due is run → {"utc_ms"}
-    move_to_next utc_ms    likewise, but only to the next deadline, at most until then → {"utc_ms", "due"}
+    pass_time ms           time passes; everything that falls due is run
+    pass_to_next ms        likewise, but only to the next deadline, at most so long → {"due"}
     set_clock {"trusted": bool} or {"utc_ms": n}    wall time is trusted, is not, or is stepped
     submit {"Command" | "Presented": [fields]}      an input that has no line in the simulation
     await_decisions n      answers once n credentials were decided → {"decisions", "decision_us"}
     settle true            answers once everything was performed
+
+Every answer says the clock as it is then: {"utc_ms", "mono_ms", "trusted"}.
 """
 
 import argparse
@@ -37,8 +39,8 @@ class Driver:
         self._agent = agent
         self._clock = clock
         self._verbs = {
-            "move_to": self.move_to,
-            "move_to_next": self.move_to_next,
+            "pass_time": self.pass_time,
+            "pass_to_next": self.pass_to_next,
             "set_clock": self.set_clock,
             "submit": self.submit,
             "await_decisions": self.await_decisions,
@@ -48,22 +50,22 @@ class Driver:
     async def listen(self, path: Path) -> None:
         await asyncio.start_unix_server(self._serve, path)
 
-    async def move_to(self, utc_ms: int) -> dict[str, Any]:
+    async def pass_time(self, passing_ms: int) -> dict[str, Any]:
+        end_ms = self._clock.mono_ms + passing_ms
         for _ in range(_MOST_TICKS):
-            if not (await self.move_to_next(utc_ms))["due"]:
-                return {"utc_ms": self._clock.utc_ms}
+            if not (await self.pass_to_next(end_ms - self._clock.mono_ms))["due"]:
+                return {}
         raise RuntimeError("deadlines do not end")
 
-    async def move_to_next(self, utc_ms: int) -> dict[str, Any]:
+    async def pass_to_next(self, at_most_ms: int) -> dict[str, Any]:
         await self._agent.settle()
-        left_ms = max(0, utc_ms - self._clock.utc_ms)
         deadline_ms = self._agent.controller.next_deadline(self._clock.moment())
-        until_due_ms = left_ms if deadline_ms is None else max(0, deadline_ms - self._clock.mono_ms)
-        due = deadline_ms is not None and until_due_ms <= left_ms
-        self._clock.move_by(min(until_due_ms, left_ms))
+        until_due_ms = at_most_ms if deadline_ms is None else max(0, deadline_ms - self._clock.mono_ms)
+        due = deadline_ms is not None and until_due_ms <= at_most_ms
+        self._clock.move_by(max(0, min(until_due_ms, at_most_ms)))
         self._agent.submit(model.Tick())
         await self._agent.settle()
-        return {"utc_ms": self._clock.utc_ms, "due": due}
+        return {"due": due}
 
     async def set_clock(self, change: dict[str, Any]) -> dict[str, Any]:
         if "trusted" in change:
@@ -92,7 +94,8 @@ class Driver:
             while line := await reader.readline():
                 [(verb, value)] = json.loads(line).items()
                 answer = await self._verbs[verb](value)  # type: ignore[operator]
-                writer.write(json.dumps(answer).encode() + b"\n")
+                clock = {name: getattr(self._clock, name) for name in ("utc_ms", "mono_ms", "trusted")}
+                writer.write(json.dumps({**clock, **answer}).encode() + b"\n")
                 await writer.drain()
         writer.close()
 

@@ -29,5 +29,6 @@ class DrivenClock:
         self.utc_ms += passed_ms
 
     def set_wall(self, utc_ms: int) -> None:
-        """Step wall time; the monotonic clock stays."""
+        """Step wall time, as an installer would; the monotonic clock stays, the floor may fall."""
         self.utc_ms = utc_ms
+        self._floor_ms = min(self._floor_ms, utc_ms)

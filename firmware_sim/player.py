@@ -55,14 +55,22 @@ class Played:
 class Station:
     """One controller in play: its hardware, its agent's sockets, and how far its log was read."""
 
-    def __init__(self, hardware: Hardware) -> None:
+    def __init__(self, hardware: Hardware, utc_ms: int) -> None:
         self.hardware = hardware
+        self.lived_ms = utc_ms  # the day's time up to which it was played here
         self.control = Control(hardware.control)
+        self.clock: dict[str, Any] = {
+            "utc_ms": utc_ms,
+            "mono_ms": 0,
+            "trusted": True,
+        }  # as the agent's clock stood when it last answered
         self._seen = 0
 
     async def ask(self, verb: str, value: object) -> dict[str, Any]:
         """Ask the agent's driver; one that was killed is waited for."""
-        return await insist(lambda: self.control.ask(verb, value, ANSWER_S))
+        answer = await insist(lambda: self.control.ask(verb, value, ANSWER_S))
+        self.clock = {name: answer[name] for name in ("utc_ms", "mono_ms", "trusted")}
+        return answer
 
     async def new_events(self) -> list[dict[str, Any]]:
         """What the log holds beyond what was read before."""
@@ -124,9 +132,10 @@ class Player:
         )
 
     async def pass_time(self, utc_ms: int) -> None:
-        """Move every controller's clocks."""
+        """Let time pass until then on every controller's clocks, wherever a step of the day has set them."""
         for station in self._stations.values():
-            await station.ask("move_to", utc_ms)
+            await station.ask("pass_time", max(0, utc_ms - station.lived_ms))
+            station.lived_ms = max(station.lived_ms, utc_ms)
 
     # --- doing ----------------------------------------------------------------------------------------------
 
@@ -199,7 +208,9 @@ class Player:
                 continue
             if not dialled or await self._call_is_over(station):
                 return
-            await station.ask("move_to_next", end_ms)
+            before_ms = station.clock["mono_ms"]
+            await station.ask("pass_to_next", end_ms - station.lived_ms)
+            station.lived_ms += station.clock["mono_ms"] - before_ms
             await self._barrier(station)
 
     async def _call_is_over(self, station: Station) -> bool:

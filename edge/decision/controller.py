@@ -45,6 +45,7 @@ class Controller:
         """Take one input (a value of edge.decision.model) at a moment. Returns the outputs, in order."""
         outputs = self._clock_changed(moment)
         outputs.extend(self._due(moment))
+        outputs.extend(self._stand(moment))  # before the input: what it opens must outlast what just ended
         name = type(happened).__name__
         urgent = []
         if name == "ExitPressed":
@@ -450,13 +451,18 @@ _HANDLERS = {
 
 
 def _in_order(outputs, urgent):
-    """What locks waits for nothing; an exit waits for no record; what a record allows comes after it."""
+    """What locks waits for nothing; an exit waits for no record; what a record allows comes after it. A lock that
+    follows the release of the same output stays behind it."""
     locks, records, others = [], [], []
+    released = set()
     for output in outputs:
-        if isinstance(output, model.Strike) and output.ms == model.LOCK:
-            locks.append(output)
-        elif isinstance(output, (model.Record, model.Keep)):
+        if isinstance(output, (model.Record, model.Keep)):
             records.append(output)
+        elif not isinstance(output, model.Strike):
+            others.append(output)
+        elif output.ms == model.LOCK and (output.door, output.output) not in released:
+            locks.append(output)
         else:
+            released.add((output.door, output.output))
             others.append(output)
     return locks + urgent + records + others

@@ -48,9 +48,13 @@ class LocalTime:
                 found.append(utc_s)
         return found
 
-    def steps_between(self, start_s, end_s):
-        """The instants in (start_s, end_s] at which the offset changes."""
-        return [at for at, _ in self._offsets[1:] if start_s < at <= end_s]
+    def steps_of(self, day):
+        """The instants at which the offset changes within, into or out of a local day."""
+        found = []
+        for at_s, offset_s in self._offsets[1:]:
+            if day in ((at_s + offset_s) // DAY_S, (at_s - 1 + self.offset_s(at_s - 1)) // DAY_S):
+                found.append(at_s)
+        return found
 
 
 class WeekType:
@@ -100,8 +104,7 @@ class WeekType:
         instants = []
         for second in seconds:
             instants.extend(local_time.instants_of(day * DAY_S + second))
-        first_s = day * DAY_S - local_time.offset_s(day * DAY_S)
-        instants.extend(local_time.steps_between(first_s - DAY_S, first_s + 2 * DAY_S))
+        instants.extend(local_time.steps_of(day))
         return sorted(instants)
 
 
