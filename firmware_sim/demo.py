@@ -214,8 +214,8 @@ class Demo:
                 status = await ask_agent(hardware.api, "status")
             except ConnectionError:
                 return False
-            secure = all(reader["secure"] for reader in status["readers"])
-            return bool(status["policy"]["in_force"] and secure and hardware.board.is_connected)
+            ready = all(reader["ready"] for reader in status["readers"])
+            return bool(status["policy"]["in_force"] and ready and hardware.board.is_connected)
 
         await self._until(is_ready, f"agent {controller}", self.agents[controller])
         await insist(lambda: self.stations[controller].control.ask("settle", True, READY_S))

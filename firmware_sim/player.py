@@ -154,7 +154,7 @@ class Player:
             self._began_ns = time.perf_counter_ns()
             await station.ask("submit", {"Presented": fields})
         elif reader.kind == "osdp":
-            await self._await_secure(station, reader)
+            await self._await_ready(station, reader)
             self._began_ns = time.perf_counter_ns()
             self._present_osdp(station, reader, step)
         else:
@@ -179,10 +179,13 @@ class Player:
         else:
             device.present_card(*card_format.encode(step.number or 0, reader.format))
 
-    async def _await_secure(self, station: Station, reader: values.Reader) -> None:
-        device = station.hardware.readers[reader.id]
+    async def _await_ready(self, station: Station, reader: values.Reader) -> None:
+        """A person waits until the reader's light is back: what is presented before is not taken."""
         async with asyncio.timeout(ANSWER_S):
-            while not device.is_secure:
+            while True:
+                status = await insist(lambda: ask_agent(station.hardware.api, "status"))
+                if any(line["reader"] == reader.id and line["ready"] for line in status["readers"]):
+                    return
                 await asyncio.sleep(0.02)
 
     async def _do_call(self, step: Step) -> None:

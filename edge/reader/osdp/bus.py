@@ -282,6 +282,7 @@ class Bus:
             "state": current.state,
             "online": current.is_answering,
             "secure": current.is_secure,
+            "ready": current.is_ready,
             **_identity(current.identity),
             "polls": current.polls,
             "time_outs": current.timeouts,

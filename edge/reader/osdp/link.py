@@ -158,6 +158,11 @@ class Link:
         return self.state == SECURE
 
     @property
+    def is_ready(self):
+        """Whether what is presented now is taken: a secure session runs, and nothing from before it is left."""
+        return self._is_up
+
+    @property
     def is_answering(self):
         """Whether the reader answered lately; a probe of one that does not costs the others time."""
         return self.state != OFFLINE
