@@ -160,7 +160,7 @@ class Link:
     @property
     def is_ready(self):
         """Whether what is presented now is taken: a secure session runs, and nothing from before it is left."""
-        return self._is_up
+        return self._is_up is True
 
     @property
     def is_answering(self):
