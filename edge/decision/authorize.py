@@ -39,8 +39,8 @@ class Situation(namedtuple("Situation", ("learning", "locked_out", "lockdown", "
     interlocked: bool
 
 
-_NOWHERE = (None, None)
-_TWO_FACTORS = (model.BADGE, model.CODE)
+_NOBODY = (None, 0, 0, 0, 0, "")
+_HAS_NEW = hasattr(tuple, "__new__")
 QUIET = Situation(False, False, False, False, False, None)
 
 
@@ -70,105 +70,98 @@ def authorize(index, presented, situation, moment):
     """Decide on one presented credential. `index`: index.Index or None (no policy: all is unknown);
     presented: model.Presented; situation: Situation; moment: model.Moment. Returns a Decision."""
     reader_id, door_id, medium, number, button, secure = presented
-    reader, door, known = None, None, None
+    learning, locked_out, lockdown, paired, interlocked, passback = situation
+    post = known = grants = None
+    group, from_s, to_s, state, flags, output = _NOBODY
     if index is not None:
-        if reader_id:
-            reader, door = index.posts.get(reader_id, _NOWHERE)
-        else:
-            door = index.doors.get(door_id)
-        if door is not None:
-            door_id = door.id
+        post = index.posts.get(reader_id) if reader_id else index.door_posts.get(door_id)
+        if post is not None:
+            door_id, door, output, area = post
             known = index.entitlement(medium, number) if number is not None else None
-    if known is None:
-        reason = _early_reason(secure, situation, medium, 0) or reasons.UNKNOWN
-        return Decision(False, reason, door_id, reader_id, medium, number, "", 0, False, None)
+    if known is not None:
+        group, from_s, to_s, state, flags, own_output = known
+        if medium == model.REMOTE:
+            grants = index.matching(group, door_id, medium, button, "")
+        elif medium == model.CODE:
+            grants = index.matching(group, door_id, medium, 0, own_output or door.outputs[0])
+        else:
+            grants = index.matching(group, door_id, medium, 0, output)
 
-    group, from_s, to_s, state, flags, own_output = known
-    grants = _grants(index, group, door, reader, medium, button, own_output)
-    reason = (
-        _early_reason(secure, situation, medium, flags)
-        or _credential_reason(grants, medium, from_s, to_s, state, moment)
-        or _schedule_reason(index, grants, from_s or to_s, moment)
-        or _door_reason(index, door, medium, situation, moment)
-    )
     soft = False
-    if not reason and door.area_in and reader is not None and reader.direction == rows.IN and situation.passback:
-        verdict = situation.passback.check(index.areas[door.area_in], medium, number, moment)
-        soft = verdict == rows.SOFT
-        reason = reasons.PASSBACK if verdict == rows.HARD else ""
-    if reason:
-        return Decision(False, reason, door_id, reader_id, medium, number, "", flags, False, group)
-    return Decision(True, "", door_id, reader_id, medium, number, grants[0][0], flags, soft, group)
-
-
-def grants_of(index, presented, known):
-    """The grants that match a credential (`known`: its entitlement) where it is presented: ((output, schedule), …)."""
-    reader, door = index.posts.get(presented.reader, (None, index.doors.get(presented.door)))
-    return _grants(index, known[0], door, reader, presented.medium, presented.button, known[5])
-
-
-def _grants(index, group, door, reader, medium, button, own_output):
-    """A badge, phone or mobile asks for the reader's output, else the door's first; a code for the one it was given
-    for; a remote for the one that its button's grant names."""
-    if medium == model.REMOTE:
-        return index.matching(group, door.id, medium, button, "")
-    if medium == model.CODE:
-        output = own_output
-    else:
-        output = reader.output if reader is not None else ""
-    return index.matching(group, door.id, medium, 0, output or door.outputs[0])
-
-
-def _early_reason(secure, situation, medium, flags):
-    """What is refused whoever it is; flags 0 where the credential is not known."""
     if not secure:
-        return reasons.NOT_SECURE
-    if situation.learning:
-        return reasons.LEARNING
-    if situation.locked_out and medium == model.CODE:
-        return reasons.LOCKED_OUT
-    if situation.lockdown and not flags & rows.EMERGENCY:
-        return reasons.LOCKDOWN
-    return ""
+        reason = reasons.NOT_SECURE
+    elif learning:
+        reason = reasons.LEARNING
+    elif locked_out and medium == model.CODE:
+        reason = reasons.LOCKED_OUT
+    elif lockdown and not flags & rows.EMERGENCY:
+        reason = reasons.LOCKDOWN
+    elif known is None or (grants is None and medium == model.CODE):
+        reason = reasons.UNKNOWN
+    elif state:
+        reason = reasons.LOST if state == rows.STATE_LOST else reasons.DISABLED
+    else:
+        reason = _time_reason(index, grants, from_s, to_s, moment)
+        if not reason:
+            if door.badge_and_code != rows.NEVER and not paired and _asks_for_both(index, door, medium, moment):
+                reason = reasons.CODE_NEEDED
+            elif interlocked:
+                reason = reasons.INTERLOCK
+            elif area is not None and passback is not None:
+                verdict = passback.check(area, medium, number, moment)
+                soft = verdict == rows.SOFT
+                if verdict == rows.HARD:
+                    reason = reasons.PASSBACK
+    granted = not reason
+    return _decision(
+        (granted, reason, door_id, reader_id, medium, number, grants[0] if granted else "", flags, soft, group)
+    )
 
 
-def _credential_reason(grants, medium, from_s, to_s, state, moment):
-    if not grants and medium == model.CODE:
-        return reasons.UNKNOWN
-    if state:
-        return reasons.LOST if state == rows.STATE_LOST else reasons.DISABLED
-    if from_s and moment.trusted and moment.utc_ms < from_s * 1000:
+def _time_reason(index, grants, from_s, to_s, moment):
+    """From not-started to outside-schedule; "" where one matching grant is open now."""
+    _, utc_ms, trusted, floor_ms = moment
+    if from_s and trusted and utc_ms < from_s * 1000:
         return reasons.NOT_STARTED
-    if to_s and to_s * 1000 <= (moment.utc_ms if moment.trusted else moment.floor_ms):
+    if to_s and to_s * 1000 <= (utc_ms if trusted else floor_ms):
         return reasons.EXPIRED
-    return "" if grants else reasons.NO_ACCESS
-
-
-def _schedule_reason(index, grants, dated, moment):
-    """ "" where one matching grant is open now, else why none is."""
-    if moment.trusted:
-        for _, schedule in grants:
-            if schedule == rows.ALWAYS or index.is_open(schedule, moment.utc_ms // 1000):
+    if grants is None:
+        return reasons.NO_ACCESS
+    schedules = grants[1]
+    always = schedules[0] == rows.ALWAYS  # the lowest number: they are sorted
+    if trusted:
+        if always:
+            return ""
+        utc_s = utc_ms // 1000
+        for schedule in schedules:
+            if index.is_open(schedule, utc_s):
                 return ""
         return reasons.OUTSIDE_SCHEDULE
-    schedules = [schedule for _, schedule in grants]
-    if rows.ALWAYS in schedules and not dated:
+    if always and not (from_s or to_s):
         return ""
-    if all([schedule == rows.NEVER for schedule in schedules]):
+    if schedules == (rows.NEVER,):
         return reasons.OUTSIDE_SCHEDULE
     return "" if index.site.untrusted_allow else reasons.CLOCK_UNTRUSTED
 
 
-def _door_reason(index, door, medium, situation, moment):
-    if not situation.paired and medium in _TWO_FACTORS and asks_for_both(index, door, moment):
-        return reasons.CODE_NEEDED
-    return reasons.INTERLOCK if situation.interlocked else ""
-
-
-def asks_for_both(index, door, moment):
-    """Whether a door asks for badge and code together now. While the clock is untrusted, a week type that has
+def _asks_for_both(index, door, medium, moment):
+    """Whether a badge, or a code alone, needs the other one now. While the clock is untrusted, a week type that has
     any hour asks always: the stricter side."""
-    schedule = door.badge_and_code
-    if schedule == rows.NEVER:
+    if medium != model.BADGE and medium != model.CODE:
         return False
-    return not moment.trusted or index.is_open(schedule, moment.utc_ms // 1000)
+    return not moment.trusted or index.is_open(door.badge_and_code, moment.utc_ms // 1000)
+
+
+def grants_of(index, presented, known):
+    """The grants that match a credential (`known`: its entitlement) where it is presented: (output, schedules), or
+    None."""
+    post = index.posts.get(presented.reader) or index.door_posts[presented.door]
+    if presented.medium == model.REMOTE:
+        return index.matching(known[0], post[0], presented.medium, presented.button, "")
+    output = post[2] if presented.medium != model.CODE else known[5] or post[1].outputs[0]
+    return index.matching(known[0], post[0], presented.medium, 0, output)
+
+
+def _decision(fields):
+    """A Decision of a tuple. CPython makes a namedtuple twice as fast this way; MicroPython has only the other."""
+    return tuple.__new__(Decision, fields) if _HAS_NEW else Decision(*fields)

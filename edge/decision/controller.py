@@ -184,7 +184,7 @@ class Controller:
         if decision.reason == reasons.UNKNOWN and decision.medium == model.CODE:
             if self.lockout.wrong(moment.mono_ms):
                 outputs.append(events.alarm(moment, reasons.LOCKOUT, decision.door, decision.reader, "wrong codes"))
-            outputs.append(model.Keep("lockout", self.lockout.keep(moment.mono_ms)))
+            outputs.append(model.Keep("lockout", self.lockout.keep(moment)))
         shown = "denied"
         if decision.reason == reasons.LOCKED_OUT:
             shown = "locked-out"
@@ -401,7 +401,7 @@ class Controller:
 
     def _started(self, started, moment):
         """Take up what was kept. Every strike is told to lock: a pulse may have been running."""
-        self.lockout.restore(started.kept.get("lockout", b""), moment.mono_ms)
+        self.lockout.restore(started.kept.get("lockout", b""), moment)
         self.passback.restore(started.kept.get("passback", b""), moment)
         self._locked_down = set(started.kept.get("lockdown", b"").decode().split("\n")[:-1])
         for door_id, standing in self._standing.items():

@@ -47,17 +47,18 @@ def explain(index, presented, situation, moment):
     decision = authorize(index, presented, situation, moment)
     order = reasons.LADDER
     known = _entitlement(index, presented, decision)
-    grants = () if known is None else grants_of(index, presented, known)
+    grants = None if known is None else grants_of(index, presented, known)
+    output, schedules = grants or ("", ())
     return Explanation(
         decision,
         "" if known is None else index.group_names[known[0]],
         (0, 0) if known is None else (known[1], known[2]),
-        tuple([(output, index.schedule_names[schedule]) for output, schedule in grants]),
+        tuple([(output, index.schedule_names[schedule]) for schedule in schedules]),
         order if decision.granted else order[: order.index(decision.reason)],
         "" if decision.granted else _CHANGES[decision.reason],
         moment.utc_ms // 1000
         if decision.granted
-        else _next_open(index, presented, known, grants, decision.door, moment),
+        else _next_open(index, presented, known, schedules, decision.door, moment),
     )
 
 
@@ -67,12 +68,11 @@ def _entitlement(index, presented, decision):
     return index.entitlement(presented.medium, presented.number)
 
 
-def _next_open(index, presented, known, grants, door, moment):
+def _next_open(index, presented, known, schedules, door, moment):
     """The first moment at which a quiet door opens for it, by the clock alone."""
     if known is None or not moment.trusted:
         return None
-    schedules = {schedule for _, schedule in grants}
-    schedules.add(index.doors[door].badge_and_code)
+    schedules = schedules + (index.doors[door].badge_and_code,)
     utc_s = moment.utc_ms // 1000
     for _ in range(_MOST_STEPS):
         at = model.Moment(moment.mono_ms, utc_s * 1000, True, moment.floor_ms)

@@ -10,8 +10,8 @@ from edge.decision import policy, rows
 from edge.decision.model import REMOTE
 from edge.decision.schedule import BUILT_IN, LocalTime, WeekType
 
-_two_u32 = struct.unpack_from
-_READ = 1024  # entitlements and matches kept as they were read
+_unpack_from = struct.unpack_from
+_READ = 4096  # entitlements and matches kept as they were read
 _NO_DOORS = {}  # type: ignore[var-annotated]
 
 
@@ -37,6 +37,7 @@ class Index:
         self._buffer = buffer
         self._find = buffer.find
         self._record_size = 8 + self._width
+        self._number_kind = ">H" if self._width == 2 else ">I"
         self._read = {}
         self._read_contents()
         self._small_rows = self._read_small_rows()
@@ -50,10 +51,10 @@ class Index:
         at = policy.HEADER_SIZE
         self._sections = {}
         for medium in policy.MEDIA:
-            first, count, bits = struct.unpack_from(policy.SECTION, self._buffer, at)
+            first, count, buckets = struct.unpack_from(policy.SECTION, self._buffer, at)
             at += policy.SECTION_SIZE
             if count:
-                self._sections[medium] = (first, 64 - bits, first + 4 * ((1 << bits) + 1))
+                self._sections[medium] = (first, buckets, first + 4 * (buckets + 1))
         tables = []
         for _ in range(3):
             tables.append(struct.unpack_from(policy.TABLE, self._buffer, at))
@@ -124,7 +125,8 @@ class Index:
         self.areas = {row.id: row for row in found.get("Area", ())}
         self.doors = {row.id: row for row in found.get("Door", ())}
         self.readers = {row.id: row for row in found.get("Reader", ())}
-        self.posts = {row.id: (row, self.doors[row.door]) for row in self.readers.values()}
+        self.posts = {row.id: _post(row, self.doors[row.door], self.areas) for row in self.readers.values()}
+        self.door_posts = {row.id: _post(None, row, self.areas) for row in self.doors.values()}
         self.panels = {row.door: row for row in found.get("Panel", ())}
         self.lockdowns = {row.door for row in found.get("Mode", ()) if row.lockdown}
         self.local_time = LocalTime(
@@ -153,43 +155,42 @@ class Index:
         section = self._sections.get(medium)
         if section is None:
             return None
-        starts, shift, records = section
-        at = starts + (((number * policy.HASH) & policy.MASK) >> shift) * 4
-        first, end = _two_u32(">II", self._buffer, at)
-        size = 8 * (end - first)
+        starts, buckets, records = section
+        buffer = self._buffer
+        first, end = _unpack_from(">II", buffer, starts + number % buckets * 4)
         keys = records + first * self._record_size
+        values = keys + 8 * (end - first)
         key = number.to_bytes(8, "big")
-        at = self._find(key, keys, keys + size)
+        at = self._find(key, keys, values)
         while at >= 0 and (at - keys) & 7:  # the bytes of a number may straddle two neighbours
-            at = self._find(key, at + 1, keys + size)
+            at = self._find(key, at + 1, values)
         if at < 0:
             return None
-        at = keys + size + ((at - keys) >> 3) * self._width
-        return self._entitlement_at(int.from_bytes(self._buffer[at : at + self._width], "big"))
+        which = _unpack_from(self._number_kind, buffer, values + ((at - keys) >> 3) * self._width)[0]
+        return self._read.get(which) or self._read_entitlement(which)
 
-    def _entitlement_at(self, which):
+    def _read_entitlement(self, which):
         """The entitlement of that number in the image, its output by name. Many credentials share one, so the
         latest are kept as they were read."""
-        known = self._read.get(which)
-        if known is None:
-            group, from_s, to_s, state, flags, output = struct.unpack_from(
-                policy.ENTITLEMENT, self._buffer, self._entitlements[0] + which * policy.ENTITLEMENT_SIZE
-            )
-            if len(self._read) >= _READ:
-                self._read.clear()
-            known = self._read[which] = (group, from_s, to_s, state, flags, self._outputs[output])
+        group, from_s, to_s, state, flags, output = _unpack_from(
+            policy.ENTITLEMENT, self._buffer, self._entitlements[0] + which * policy.ENTITLEMENT_SIZE
+        )
+        if len(self._read) >= _READ:
+            self._read.clear()
+        known = self._read[which] = (group, from_s, to_s, state, flags, self._outputs[output])
         return known
 
     def matching(self, group, door_id, medium, button, output):
-        """The grants of a group at a door that a medium (and a remote's button) matches: ((output, schedule), …).
-        `output`: the one that is asked for, "" for the one that a button's grant names."""
+        """The grants of a group at a door that a medium (and a remote's button) matches: (output, schedules), or
+        None where there are none. `output`: the one that is asked for, "" for the one that a button's grant names."""
         asked = (group, door_id, medium, button, output)
-        found = self._matches.get(asked)
-        if found is None:
+        try:
+            return self._matches[asked]
+        except KeyError:
             if len(self._matches) >= _READ:
                 self._matches.clear()
             found = self._matches[asked] = self._match(group, door_id, medium, button, output)
-        return found
+            return found
 
     def _match(self, group, door_id, medium, button, output):
         press = 1 << (button - 1) if 1 <= button <= 4 else 0
@@ -198,8 +199,9 @@ class Index:
             if not media & (1 << medium):
                 continue
             if (buttons & press) if medium == REMOTE else granted == output:
-                found.append((granted, schedule))
-        return tuple(found)
+                output = granted  # a button's grants all name one output
+                found.append(schedule)
+        return (output, tuple(sorted(set(found)))) if found else None
 
     def display(self, panel, call_code):
         """The rows.Display behind a call code at a panel, or None."""
@@ -232,6 +234,14 @@ class Index:
     def next_change(self, schedule, utc_s):
         """When that schedule next opens or closes after an instant, or None."""
         return self.schedules[schedule].next_change(self.local_time, utc_s)
+
+
+def _post(reader, door, areas):
+    """What authorize asks of a place: (door id, door row, the output that a badge asks for, the area that is entered
+    here or None). Only `in` readers are asked about areas."""
+    output = (reader.output if reader is not None else "") or door.outputs[0]
+    enters = reader is not None and reader.direction == rows.IN and door.area_in
+    return door.id, door, output, areas[door.area_in] if enters else None
 
 
 def _text(value):

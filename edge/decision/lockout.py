@@ -13,7 +13,7 @@ LONGEST_LOCK_MS = 900000
 DECAY_MS = 600000
 DAY_MS = 86400000
 DAILY_GUESSES = 150
-_KEPT = ">HIIB"
+_KEPT = ">HIIBq"
 
 
 class Lockout:
@@ -66,20 +66,25 @@ class Lockout:
         if not self._count:
             self._alarmed = False
 
-    def keep(self, mono_ms):
+    def keep(self, moment):
         """What to keep across a restart: bytes."""
+        mono_ms = moment.mono_ms
         left_ms = max(0, (self._until_ms or 0) - mono_ms)
-        head = struct.pack(_KEPT, self._count, left_ms, max(0, self._decays_at_ms - mono_ms), self._alarmed)
-        return head + b"".join([struct.pack(">I", min(mono_ms - at, DAY_MS)) for at in self._guesses[-DAILY_GUESSES:]])
+        decay_ms = max(0, self._decays_at_ms - mono_ms)
+        head = struct.pack(_KEPT, self._count, left_ms, decay_ms, self._alarmed, moment.utc_ms)
+        ages = [min(mono_ms - at, DAY_MS) for at in self._guesses[-DAILY_GUESSES:]]
+        return head + b"".join([struct.pack(">I", age) for age in ages])
 
-    def restore(self, kept, mono_ms):
-        """Take up what was kept; bytes that are not of this form count as nothing kept."""
-        head = struct.calcsize(_KEPT)
-        if len(kept) < head or (len(kept) - head) % 4:
+    def restore(self, kept, moment):
+        """Take up what was kept; bytes that are not of this form count as nothing kept. What the machine was off for
+        counts by the wall clock where that is trusted and moved forward, else not at all."""
+        size = struct.calcsize(_KEPT)
+        if len(kept) < size or (len(kept) - size) % 4:
             return
-        self._count, left_ms, decay_ms, alarmed = struct.unpack_from(_KEPT, kept, 0)
+        self._count, left_ms, decay_ms, alarmed, kept_ms = struct.unpack_from(_KEPT, kept, 0)
         self._alarmed = bool(alarmed)
-        self._decays_at_ms = mono_ms + decay_ms
-        self._until_ms = mono_ms + left_ms if left_ms else None
-        ages = struct.unpack(">%dI" % ((len(kept) - head) // 4), kept[head:])
-        self._guesses = [mono_ms - age for age in ages]
+        then_ms = moment.mono_ms - (max(0, moment.utc_ms - kept_ms) if moment.trusted else 0)
+        self._decays_at_ms = then_ms + decay_ms
+        self._until_ms = then_ms + left_ms if left_ms else None
+        ages = struct.unpack(">%dI" % ((len(kept) - size) // 4), kept[size:])
+        self._guesses = [then_ms - age for age in ages]

@@ -4,13 +4,14 @@ Portable: runs on CPython and MicroPython. `compile_image` packs a policy's rows
 `index.Index` reads in place: from memory, a mapped file, or flash. Layout (big-endian):
 
     header  HEADER: magic, format, width, epoch, revision, digest, checksum, total length
-    toc     five of SECTION: one a medium 1-5: first byte, count, bucket bits
+    toc     five of SECTION: one a medium 1-5: first byte, count, buckets
     toc     TABLE x 3: (first byte, count) of small rows, displays, entitlements
     small   each row of the small tables: U32 length, packed row
     displays  count U32 offsets, in key order, then the packed rows behind U32 lengths
     entitlements  each ENTITLEMENT: what many credentials share (group, validity, state, flags, output)
-    credentials, by medium: 2^bits + 1 U32 record numbers, then the buckets; a bucket of n records is n 8-byte
-            numbers and then n entitlement numbers of `width` bytes, so that one `find` searches it
+    credentials, by medium: buckets + 1 U32 record numbers, then the buckets; a number's bucket is its remainder by
+            their (prime) count; a bucket of n records is n 8-byte numbers and then n entitlement numbers of `width`
+            bytes, so that one `find` searches it
 
 The rows stay the truth: an image names the version and the digest of the rows that it was made from.
 """
@@ -32,9 +33,7 @@ TABLE_SIZE = struct.calcsize(TABLE)
 ENTITLEMENT_SIZE = struct.calcsize(ENTITLEMENT)
 BODY = HEADER_SIZE + 5 * SECTION_SIZE + 3 * TABLE_SIZE
 MEDIA = (1, 2, 3, 4, 5)
-_BUCKET = 12  # records a bucket on average, at most: 4 bytes of offset are shared by 6 to 12 credentials
-HASH = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads the runs of numbers that makers engrave
-MASK = (1 << 64) - 1
+_BUCKET = 10  # records a bucket on average: they share 4 bytes of offset
 
 
 class PolicyError(ValueError):
@@ -122,11 +121,9 @@ def _assemble(small, displays, entitlements, credentials, version, digest, check
     sections = []
     for medium in MEDIA:
         records = credentials[medium]
-        bits = 0
-        while len(records) > _BUCKET << bits:
-            bits += 1
-        sections.append((at, len(records), bits))
-        block = _buckets(records, bits, width, medium)
+        count = _prime_from(len(records) // _BUCKET)
+        sections.append((at, len(records), count))
+        block = _buckets(records, count, width, medium)
         parts.append(block)
         at += len(block)
     toc = b"".join([struct.pack(SECTION, *entry) for entry in sections])
@@ -151,11 +148,18 @@ def _framed(entries, with_offsets):
     return bytes(offsets) + block
 
 
-def _buckets(records, bits, width, medium):
-    buckets = [[] for _ in range(1 << bits)]
-    shift = 64 - bits
+def _prime_from(least):
+    """The first prime that is not below: runs and strides of engraved numbers then fill all buckets alike."""
+    candidate = max(least, 2) | 1 if least > 2 else 2
+    while any([candidate % divisor == 0 for divisor in range(3, int(candidate**0.5) + 1, 2)]):
+        candidate += 2
+    return candidate
+
+
+def _buckets(records, bucket_count, width, medium):
+    buckets = [[] for _ in range(bucket_count)]
     for record in records:
-        buckets[((record[0] * HASH) & MASK) >> shift].append(record)
+        buckets[record[0] % bucket_count].append(record)
     starts, out, count = [], [], 0
     kind = "H" if width == 2 else "I"
     for bucket in buckets:

@@ -224,6 +224,8 @@ SITE, OFFSET, HOLIDAY, SCHEDULE, AREA, DOOR, READER, GROUP, CREDENTIAL, PANEL, D
 CREDENTIAL_KEY_SIZE = 10  # table, medium, number
 _CREDENTIAL_OUTPUT = 30  # where the output's length stands, behind group, validity, state and flags
 _NUMBER_OF = {TABLES[number][0].__name__: number for number in TABLES}
+_FORMS = {kind: ">" + kind for kind in (U8, U16, U32, U64, I32, I64)}
+_SIZES = {kind: struct.calcsize(_FORMS[kind]) for kind in _FORMS}
 _BOUNDS = {
     U8: (0, 255), U16: (0, 65535), U32: (0, 4294967295), U64: (0, 18446744073709551615),
     I32: (-2147483648, 2147483647), I64: (-9223372036854775808, 9223372036854775807),
@@ -345,7 +347,7 @@ def _unpack_field(kind, data, at):
 
 
 def _number(kind, data, at):
-    size = struct.calcsize(">" + kind)
-    if at + size > len(data):
+    form, end = _FORMS[kind], at + _SIZES[kind]
+    if end > len(data):
         raise RowError("row is cut short")
-    return struct.unpack_from(">" + kind, data, at)[0], at + size
+    return struct.unpack_from(form, data, at)[0], end

@@ -8,6 +8,7 @@ are local wall time, so an hour that the clock repeats counts twice and one that
 from edge.decision.rows import ALWAYS, HOLIDAY_ROW, NEVER
 
 DAY_S = 86400
+_FAR_S = 1 << 62
 _HORIZON_DAYS = 370  # a holiday-only week type may be closed for a year
 
 
@@ -16,45 +17,54 @@ class LocalTime:
     before the first its offset holds, after the last the last one."""
 
     def __init__(self, offsets, holidays):
-        self._offsets = sorted(offsets) or [(0, 0)]
+        table = sorted(offsets) or [(0, 0)]
+        starts = [-_FAR_S] + [from_s for from_s, _ in table[1:]]
+        ends = starts[1:] + [_FAR_S]
+        self._spans = tuple([(starts[i], ends[i], table[i][1]) for i in range(len(table))])
         self._holidays = set(holidays)
-        self._from_s, self._to_s, self._offset_s = 1, 0, 0  # nothing cached
+        self._today = (0, 0, 0, 0, 0)  # from, to (utc), utc of its midnight, row, row of the day before: one local day
 
-    def offset_s(self, utc_s):
-        """Local time minus UTC at an instant, in seconds."""
-        if not self._from_s <= utc_s < self._to_s:
-            self._look_up(utc_s)
-        return self._offset_s
+    def at(self, utc_s):
+        """(second of the local day, its row, the row of the day before) at an instant. A row is 0-6, or
+        HOLIDAY_ROW."""
+        today = self._today
+        if not today[0] <= utc_s < today[1]:
+            today = self._today = self._look_up(utc_s)
+        return utc_s - today[2], today[3], today[4]
 
     def row_of(self, day):
-        """The row of a week type that a local day (since 1970-01-01, a Thursday) uses: 0-6, or HOLIDAY_ROW."""
+        """The row of a week type that a local day (since 1970-01-01, a Thursday) uses."""
         return HOLIDAY_ROW if day in self._holidays else (day + 3) % 7
 
-    def _look_up(self, utc_s):
-        table = self._offsets
-        at = 0
-        while at + 1 < len(table) and table[at + 1][0] <= utc_s:
-            at += 1
-        self._offset_s = table[at][1]
-        self._from_s = table[at][0] if at else -(1 << 62)
-        self._to_s = table[at + 1][0] if at + 1 < len(table) else 1 << 62
+    def day_of(self, utc_s):
+        """The local day of an instant."""
+        return (utc_s + self._span_of(utc_s)[2]) // DAY_S
 
     def instants_of(self, local_s):
         """The UTC instants at which the wall shows `local_s`: none, one or two."""
-        found = []
-        for _, offset in self._offsets:
-            utc_s = local_s - offset
-            if utc_s not in found and self.offset_s(utc_s) == offset:
-                found.append(utc_s)
-        return found
+        return [local_s - offset for start, end, offset in self._spans if start <= local_s - offset < end]
 
     def steps_of(self, day):
         """The instants at which the offset changes within, into or out of a local day."""
         found = []
-        for at_s, offset_s in self._offsets[1:]:
-            if day in ((at_s + offset_s) // DAY_S, (at_s - 1 + self.offset_s(at_s - 1)) // DAY_S):
+        for i in range(1, len(self._spans)):
+            at_s, _, offset_s = self._spans[i]
+            if day in ((at_s + offset_s) // DAY_S, (at_s - 1 + self._spans[i - 1][2]) // DAY_S):
                 found.append(at_s)
         return found
+
+    def _span_of(self, utc_s):
+        for span in self._spans:
+            if utc_s < span[1]:
+                return span
+        return self._spans[-1]
+
+    def _look_up(self, utc_s):
+        start, end, offset_s = self._span_of(utc_s)
+        day = (utc_s + offset_s) // DAY_S
+        midnight_s = day * DAY_S - offset_s
+        rows = (self.row_of(day), self.row_of(day - 1))
+        return (max(start, midnight_s), min(end, midnight_s + DAY_S), midnight_s) + rows
 
 
 class WeekType:
@@ -75,14 +85,12 @@ class WeekType:
 
     def is_open(self, local_time, utc_s):
         """Whether the schedule is open at an instant."""
-        local_s = utc_s + local_time.offset_s(utc_s)
-        day = local_s // DAY_S
-        second = local_s - day * DAY_S
-        for start, end in self._spans[local_time.row_of(day)]:
+        second, row, before = local_time.at(utc_s)
+        for start, end in self._spans[row]:
             if start <= second < end:
                 return True
         if self._has_tails:
-            for end in self._tails[local_time.row_of(day - 1)]:
+            for end in self._tails[before]:
                 if second < end:
                     return True
         return False
@@ -90,7 +98,7 @@ class WeekType:
     def next_change(self, local_time, utc_s):
         """The first instant after `utc_s` at which is_open differs from now, or None within a year."""
         now_open = self.is_open(local_time, utc_s)
-        first_day = (utc_s + local_time.offset_s(utc_s)) // DAY_S - 1
+        first_day = local_time.day_of(utc_s) - 1
         for day in range(first_day, first_day + _HORIZON_DAYS):
             for instant in self._boundaries(local_time, day):
                 if instant > utc_s and self.is_open(local_time, instant) != now_open:
