@@ -32,6 +32,7 @@ class Controller:
         self.passback = Passback()
         self._standing = {}  # door → Standing
         self._learning = set()  # readers that are being used to commission
+        self._first_cards = {}  # door → utc seconds until which a first card from before the start counts
         self._locked_down = set()  # door ids, "" for all
         self._pairs = {}  # reader → (until mono_ms, the Presented badge)
         self._passing = {}  # door → [(area, medium, number)]: who moves when the leaf opens
@@ -234,7 +235,8 @@ class Controller:
         door = self.doors.get(pressed.door)
         if door is None:
             return [events.info(moment, "exit-unknown-door", pressed.door)]
-        moved = self._told(door, door.release(door.row.outputs[0], door.row.unlock_ms, moment.mono_ms), moment)
+        released = door.release(door.row.outputs[0], door.row.unlock_ms, moment.mono_ms, for_exit=True)
+        moved = self._told(door, released, moment)
         return moved + [events.opening(moment, pressed.door, "exit", "", "exit", "")]
 
     def _contact(self, contact, moment):
@@ -341,8 +343,11 @@ class Controller:
             for door_id in [command.door] if command.door else list(self.doors):
                 outputs.extend(self._commanded_open(command, door_id, moment))
             return outputs
+        outputs = []
         if command.action == "lockdown":
             self._locked_down.add(command.door)
+            for door_id in [command.door] if command.door else list(self.doors):
+                outputs.extend(self._told(self.doors[door_id], self.doors[door_id].lock(moment.mono_ms), moment))
         elif command.action == "release":
             self._release(command.door)
         elif command.action == "forgive":
@@ -350,7 +355,7 @@ class Controller:
             self._passing = {}
         else:
             return [events.denial(moment, command.door, "command", reasons.UNKNOWN, command.action)]
-        return [
+        return outputs + [
             events.info(moment, command.action, command.door, "", command.who),
             model.Keep("passback", self.passback.keep()),
             model.Keep("lockdown", "\n".join(sorted(self._locked_down)).encode() + b"\n" if self._locked_down else b""),
@@ -363,7 +368,9 @@ class Controller:
             return [events.denial(moment, door_id, "command", reason, command.who)]
         main = door.row.outputs[0]
         if command.action == "hold":
-            left_ms = min(max(0, command.until_ms - moment.utc_ms), LONGEST_HOLD_MS)
+            left_ms = min(command.until_ms - moment.utc_ms, LONGEST_HOLD_MS)
+            if left_ms <= 0:
+                return [events.denial(moment, door_id, "command", reasons.EXPIRED, command.who)]
             self._standing[door_id].hold(moment.mono_ms + left_ms)
             return [events.opening(moment, door_id, "command", "hold", main, command.who)]
         moved = self._told(door, door.release(main, door.row.unlock_ms, moment.mono_ms), moment)
@@ -377,26 +384,33 @@ class Controller:
     def _policy_replaced(self, replaced, moment):
         before, self.index = self.index, replaced.index
         outputs = self._set_doors(self.index.doors.values())
+        for call in [call for door, call in self._calls.items() if self.index.panels.get(door) != call.panel]:
+            call.verdict = reasons.NOT_COMPLETED
+            outputs.extend(self._settle(call, [model.HangUp(call.panel.door, call.panel.id)], moment))
         self._shown = {reader: shown for reader, shown in self._shown.items() if reader in self.index.readers}
         if before is not None and before.version == self.index.version:
             return outputs  # the same policy in a new image
         return outputs + [events.info(moment, "policy", detail="epoch %d revision %d" % self.index.version)]
 
     def _set_doors(self, door_rows):
-        """Take over doors from a policy; a door that stays keeps its state, one that goes is locked."""
+        """Take over doors from a policy; a door that stays keeps its state, one that goes, or whose outputs have
+        other names, is locked."""
         outputs = []
         kept = {row.id: row for row in door_rows}
         for row in self._bare_doors:
             kept.setdefault(row.id, row)
-        for door_id in [name for name in self.doors if name not in kept]:
-            gone = self.doors.pop(door_id)
-            outputs.extend([model.Strike(door_id, output, model.LOCK) for output in gone.row.outputs])
+        for door_id, door in list(self.doors.items()):
+            if door_id not in kept or kept[door_id].outputs != door.row.outputs:
+                del self.doors[door_id]
+                outputs.extend([model.Strike(door_id, output, model.LOCK) for output in door.row.outputs])
         for row in kept.values():
             if row.id in self.doors:
                 self.doors[row.id].row = row
             else:
                 self.doors[row.id] = Door(row, row.id in self._contacts)
-            self._standing.setdefault(row.id, Standing()).replace_policy()
+            if row.id not in self._standing:
+                self._standing[row.id] = Standing(self._first_cards.get(row.id, 0))
+            self._standing[row.id].replace_policy()
         return outputs
 
     def _started(self, started, moment):
@@ -404,8 +418,11 @@ class Controller:
         self.lockout.restore(started.kept.get("lockout", b""), moment)
         self.passback.restore(started.kept.get("passback", b""), moment)
         self._locked_down = set(started.kept.get("lockdown", b"").decode().split("\n")[:-1])
-        for door_id, standing in self._standing.items():
-            standing.restore(int(started.kept.get("first-card:" + door_id, b"0")))
+        prefix = "first-card:"
+        self._first_cards = {
+            name[len(prefix) :]: int(started.kept[name]) for name in started.kept if name.startswith(prefix)
+        }
+        self._standing = {door_id: Standing(self._first_cards.get(door_id, 0)) for door_id in self.doors}
         outputs = [events.info(moment, "started", detail=started.detail)]
         for door in self.doors.values():
             outputs.extend([model.Strike(door.row.id, output, model.LOCK) for output in door.row.outputs])

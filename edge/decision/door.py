@@ -71,14 +71,16 @@ class Door:
         self.leaf_open = False
         self._pulses = {}  # output → due, monotonic ms
         self._held_due_ms = None
+        self._for_exit = False  # the main strike's pulse was asked for by an exit button
 
-    def release(self, output, ms, mono_ms):
-        """Unlock an output for `ms`."""
+    def release(self, output, ms, mono_ms, for_exit=False):
+        """Unlock an output for `ms`. An exit's pulse is not cut short by `lock`."""
         if output != self.row.outputs[0]:
             self._pulses[output] = mono_ms + ms
             return [model.Strike(self.row.id, output, ms)]
         if self.state == STANDING:
             return self._go("released", mono_ms)
+        self._for_exit = for_exit or (self._for_exit and output in self._pulses)
         self._pulses[output] = max(mono_ms + ms, self._pulses.get(output, 0))
         return [model.Strike(self.row.id, output, self._pulses[output] - mono_ms)] + self._go("released", mono_ms)
 
@@ -102,12 +104,15 @@ class Door:
         return self._go("stand-over-ajar" if self.leaf_open else "stand-over", mono_ms)
 
     def lock(self, mono_ms):
-        """End every pulse at once: a record failed at a door that denies then, or a lockdown."""
+        """End every pulse but an exit's at once: a record failed at a door that denies then, or a lockdown."""
         outputs = []
-        for output in list(self._pulses):
+        main = self.row.outputs[0]
+        for output in [name for name in self._pulses if name != main or not self._for_exit]:
             del self._pulses[output]
             outputs.append(model.Strike(self.row.id, output, model.LOCK))
-        return outputs + self._go("pulse-over", mono_ms)
+            if output == main:
+                outputs.extend(self._go("pulse-over", mono_ms))
+        return outputs
 
     def due(self, mono_ms):
         """Everything whose time has come."""

@@ -71,20 +71,21 @@ def compile_image(packed_rows, version, digest, checksum):
     """The image of a policy. `packed_rows`: an iterable of packed rows; version: (epoch, revision); digest: 32
     bytes; checksum: bytes → U32 (crc32). PolicyError where the rows contradict each other."""
     small, displays, credentials = [], [], {medium: [] for medium in MEDIA}
-    entitlements, numbers, outputs = [], {}, {"": 0}
+    entitlements, numbers, outputs, keys = [], {}, {"": 0}, set()
     for packed in packed_rows:
         table = packed[0]
         if table == rows.CREDENTIAL:
-            medium, number, shared = rows.cut_credential(packed)
+            medium, number, shared = rows.cut_credential(packed)  # twins are found in their bucket
             entitlement = numbers.get(shared)
             if entitlement is None:
                 entitlement = numbers[shared] = len(entitlements)
                 entitlements.append(_entitlement(rows.unpack(packed), outputs))
             credentials[medium].append((number, entitlement))
-        elif table == rows.DISPLAY:
-            displays.append(packed)
-        else:
-            small.append(packed)
+            continue
+        key = rows.key_of(packed)
+        require(key not in keys, rows.unpack(packed), "it is there twice")
+        keys.add(key)
+        (displays if table == rows.DISPLAY else small).append(packed)
     check([rows.unpack(packed) for packed in small + displays], [entry[0] for entry in entitlements])
     small.append(_output_names(outputs))
     return _assemble(small, sorted(displays), entitlements, credentials, version, digest, checksum)
@@ -92,6 +93,9 @@ def compile_image(packed_rows, version, digest, checksum):
 
 def _entitlement(row, outputs):
     require(row.medium in MEDIA, row, "medium %d does not exist" % row.medium)
+    require(row.state <= rows.STATE_DISABLED, row, "state %d does not exist" % row.state)
+    known = rows.DURESS | rows.EXTENDED | rows.EMERGENCY
+    require(not row.flags & ~known, row, "flags %d do not exist" % row.flags)
     output = outputs.setdefault(row.output, len(outputs))
     return (row.group, row.from_s, row.to_s, row.state, row.flags, output)
 
@@ -195,6 +199,8 @@ def check(values, groups_used):
         _check_schedule(row)
         schedules.add(row.id)
     doors = {row.id: row for row in by_type.get("Door", ())}
+    for row in by_type.get("Area", ()):
+        require(row.mode <= rows.TIMED, row, "passback mode %d does not exist" % row.mode)
     areas = {row.id for row in by_type.get("Area", ())}
     for row in doors.values():
         _check_door(row, doors, areas, schedules)
@@ -260,10 +266,12 @@ def _check_group(row, doors, schedules):
 
 
 def _check_panels(by_type, doors, schedules):
-    panels = set()
+    panels, at_door = set(), set()
     for row in by_type.get("Panel", ()):
         require(row.door in doors, row, "its door %s does not exist" % row.door)
+        require(row.door not in at_door, row, "door %s has another panel" % row.door)
         panels.add(row.id)
+        at_door.add(row.door)
     for row in by_type.get("Display", ()):
         require(row.panel in panels, row, "its panel does not exist")
         require(row.auto_open in schedules, row, "week type %d does not exist" % row.auto_open)

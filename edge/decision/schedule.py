@@ -97,6 +97,8 @@ class WeekType:
 
     def next_change(self, local_time, utc_s):
         """The first instant after `utc_s` at which is_open differs from now, or None within a year."""
+        if not any(self._spans):
+            return None  # never open
         now_open = self.is_open(local_time, utc_s)
         first_day = local_time.day_of(utc_s) - 1
         for day in range(first_day, first_day + _HORIZON_DAYS):

@@ -8,9 +8,10 @@ FAR_S = 1 << 40
 class Standing:
     """The standing orders of one door."""
 
-    def __init__(self):
+    def __init__(self, first_card_until_s):
+        """`first_card_until_s`: until when (utc) a first card that was shown before the start counts; 0 for none."""
         self._hold_until_ms = None
-        self._first_card_until_s = 0
+        self._first_card_until_s = first_card_until_s
         self._known = (0, 0, False)  # [from, to) in utc seconds for which the week type's answer holds
 
     def replace_policy(self):
@@ -40,10 +41,6 @@ class Standing:
             return 0
         self._first_card_until_s = self._known[1]
         return self._first_card_until_s
-
-    def restore(self, first_card_until_s):
-        """Take up a first card that was shown before a restart."""
-        self._first_card_until_s = first_card_until_s
 
     def next_due(self, moment):
         """When `wanted` may next change by itself: monotonic ms, or None."""
