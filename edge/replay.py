@@ -17,7 +17,7 @@ from edge.decision.policy import compile_image
 from edge.residence import values
 from edge.residence.compile import policy_digest, policy_rows, years_around
 from edge.residence.day import Step, reader_for
-from edge.residence.outcome import is_as_expected, words_of
+from edge.residence.outcome import is_as_expected, of_all, words_of
 
 _CODE_KEY = bytes(32)  # a replay keeps nothing: any key will do
 _SITE_UID = bytes(16)
@@ -187,10 +187,14 @@ class Replay:
 
     def _told(self, step: Step) -> Replayed:
         outputs = [output for station in self._stations for output in station.outputs]
+        by_station = [
+            [output.event for output in station.outputs if isinstance(output, model.Record)]
+            for station in self._stations
+        ]
         for station in self._stations:
             station.outputs = []
-        events = [output.event for output in outputs if isinstance(output, model.Record)]
-        words = words_of(events, lambda door: self._first.get(door, ""))
+        events = [event for some in by_station for event in some]
+        words = of_all(words_of(some, lambda door: self._first.get(door, "")) for some in by_station)
         denials = [event.reason for event in events if event.result == model.DENIED]
         openings = [event.output for event in events if event.result == model.OPEN]
         lights = [o.outcome for o in outputs if isinstance(o, model.Indicate) and step.reader in ("", o.reader)]

@@ -15,7 +15,7 @@ from edge.decision.model import HOLD, LOCK, MEDIUM_OF_WORD
 from edge.reader import card_format
 from edge.residence import values
 from edge.residence.day import Step, reader_for
-from edge.residence.outcome import is_as_expected, word_of
+from edge.residence.outcome import is_as_expected, of_all, word_of
 from firmware_sim.building import Hardware
 from firmware_sim.control import Control, ask_agent
 
@@ -118,8 +118,8 @@ class Player:
         self._decision_us = None
         self._began_ns = time.perf_counter_ns()
         await self._do(step)
-        events, strikes = await self._gather()
-        got = self._words(events, strikes)
+        by_station = [await self._gather(station) for station in self._stations.values()]
+        got = of_all(self._words(events, strikes) for events, strikes in by_station)
         light = await self._light(step) if step.medium in MEDIUM_OF_WORD else None
         return Played(
             step,
@@ -128,7 +128,7 @@ class Player:
             self._decision_us,
             self._to_strike_ms(step),
             light,
-            events,
+            [event for events, _ in by_station for event in events],
         )
 
     async def pass_time(self, utc_ms: int) -> None:
@@ -177,7 +177,7 @@ class Player:
         if step.medium == "code":
             device.press(step.value + "#")
         else:
-            device.present_card(*card_format.encode(step.number or 0, reader.format))
+            device.present_card(*_card(step.number or 0, reader.format))
 
     async def _await_ready(self, station: Station, reader: values.Reader) -> None:
         """A person waits until the reader's light is back: what is presented before is not taken."""
@@ -271,15 +271,12 @@ class Player:
             await station.hardware.board.wait_connected(ANSWER_S)
             await station.hardware.board.barrier(ANSWER_S)
 
-    async def _gather(self) -> tuple[list[dict[str, Any]], list[Any]]:
-        events: list[dict[str, Any]] = []
-        strikes: list[Any] = []
-        for station in self._stations.values():
-            await self._barrier(station)
-            await station.ask("settle", True)
-            events += await station.new_events()
-            strikes += [strike for strike in station.hardware.board.strikes if strike.at_ns >= self._from_ns]
-        return events, strikes
+    async def _gather(self, station: Station) -> tuple[list[dict[str, Any]], list[Any]]:
+        """What a controller has recorded since the step before, and what its relays were told."""
+        await self._barrier(station)
+        await station.ask("settle", True)
+        events = await station.new_events()
+        return events, [strike for strike in station.hardware.board.strikes if strike.at_ns >= self._from_ns]
 
     def _words(self, events: list[dict[str, Any]], strikes: list[Any]) -> list[str]:
         """What events and relays say, in the words of `expect`. An opening on record whose relay did not move, and
@@ -321,3 +318,11 @@ class Player:
                 return int(device.color(time.monotonic() * 1000))
             await asyncio.sleep(0.005)
         return None
+
+
+def _card(number: int, format_name: str) -> tuple[int, bytes]:
+    """The bits of a card. One that the reader's format cannot hold is a card of another kind."""
+    try:
+        return card_format.encode(number, format_name)
+    except ValueError:
+        return card_format.encode(number)

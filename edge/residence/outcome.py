@@ -1,5 +1,6 @@
 """What happened at a step of a day, in the words of `expect` (examples/README.md, "day.csv")."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -31,6 +32,14 @@ def word_of(event: Happened, first_output: Callable[[str], str]) -> str:
 def words_of(events: Iterable[Happened], first_output: Callable[[str], str]) -> list[str]:
     """The words of all events, in their order."""
     return [word for word in (word_of(event, first_output) for event in events) if word]
+
+
+def of_all(by_controller: Iterable[list[str]]) -> list[str]:
+    """The words of several controllers as one: what happens to each alike (a clock that is lost) is said once."""
+    merged: Counter[str] = Counter()
+    for words in by_controller:
+        merged |= Counter(words)
+    return list(merged.elements())
 
 
 def is_as_expected(got: Iterable[str], expect: Iterable[str]) -> bool:
