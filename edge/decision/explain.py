@@ -51,7 +51,7 @@ def explain(index, presented, situation, moment):
     output, schedules = grants or ("", ())
     return Explanation(
         decision,
-        "" if known is None else index.group_names[known[0]],
+        "" if known is None else index.group_name(known[0]),
         (0, 0) if known is None else (known[1], known[2]),
         tuple([(output, index.schedule_names[schedule]) for schedule in schedules]),
         order if decision.granted else order[: order.index(decision.reason)],

@@ -20,7 +20,7 @@ class ImageError(ValueError):
 
 
 class Index:
-    """An open image. Public: version (epoch, revision), digest, site, doors, readers, panels, groups, schedules,
+    """An open image. Public: version (epoch, revision), digest, site, doors, readers, panels, schedules,
     areas, lockdowns; each a dict by id. An index does not change: `changed` gives another one."""
 
     def __init__(self, buffer):
@@ -62,7 +62,7 @@ class Index:
         self._small, self._displays, self._entitlements = tables
 
     def _read_small_rows(self):
-        """{packed key: row value}."""
+        """{packed key: row value}; a group, the largest kind of row, stays packed until it is asked."""
         found = {}
         at, count = self._small
         for _ in range(count):
@@ -72,7 +72,7 @@ class Index:
             if packed[0] == 0:
                 self._outputs = packed[1:].decode().split("\n")
             else:
-                found[rows.key_of(packed)] = rows.unpack(packed)
+                found[rows.key_of(packed)] = packed if packed[0] == rows.GROUP else rows.unpack(packed)
         return found
 
     def changed(self, packed_rows, gone, version, digest):
@@ -108,19 +108,24 @@ class Index:
         elif packed is None:
             self._small_rows.pop(key, None)
         else:
-            self._small_rows[key] = rows.unpack(packed)
+            self._small_rows[key] = packed if key[0] == rows.GROUP else rows.unpack(packed)
 
     def _entitlement_of(self, row):
-        policy.require(row.group in self.groups, row, "group %d does not exist" % row.group)
+        policy.require(row.group in self._group_rows, row, "group %d does not exist" % row.group)
         return row.group, row.from_s, row.to_s, row.state, row.flags, row.output
 
     def _arrange(self):
         """Make of the small rows what is asked of them."""
         self._matches = {}
         found = {}
+        self._group_rows = {}
+        self._groups = {}
         for key in sorted(self._small_rows):
             value = self._small_rows[key]
-            found.setdefault(type(value).__name__, []).append(value)
+            if key[0] == rows.GROUP:
+                self._group_rows[key[1] * 256 + key[2]] = value
+            else:
+                found.setdefault(type(value).__name__, []).append(value)
         self.site = found["Site"][0]
         self.areas = {row.id: row for row in found.get("Area", ())}
         self.doors = {row.id: row for row in found.get("Door", ())}
@@ -137,11 +142,18 @@ class Index:
         self.schedule_names[rows.ALWAYS], self.schedule_names[rows.NEVER] = "Always", "Never"
         self.schedules = {row.id: WeekType(row.intervals) for row in found.get("Schedule", ())}
         self.schedules.update(BUILT_IN)
-        self.group_names = {row.id: row.name for row in found.get("Group", ())}
-        self.groups = {row.id: self._grants_by_door(row) for row in found.get("Group", ())}
+
+    def group_name(self, group):
+        """An access group's name, "" for one that does not exist."""
+        return rows.unpack(self._group_rows[group]).name if group in self._group_rows else ""
+
+    def _grants_of(self, group):
+        """A group's grants, {door: ((output, media mask, button mask, schedule id), …)}, outputs by name."""
+        if group not in self._groups:
+            self._groups[group] = self._grants_by_door(rows.unpack(self._group_rows[group]))
+        return self._groups[group]
 
     def _grants_by_door(self, group):
-        """{door: ((output, media mask, button mask, schedule id), …)}, outputs by name."""
         by_door = {}
         for door, output, media, buttons, schedule in group.grants:
             grant = (output or self.doors[door].outputs[0], media, buttons, schedule)
@@ -195,7 +207,9 @@ class Index:
     def _match(self, group, door_id, medium, button, output):
         press = 1 << (button - 1) if 1 <= button <= 4 else 0
         found = []
-        for granted, media, buttons, schedule in self.groups.get(group, _NO_DOORS).get(door_id, ()):
+        for granted, media, buttons, schedule in (
+            self._grants_of(group) if group in self._group_rows else _NO_DOORS
+        ).get(door_id, ()):
             if not media & (1 << medium):
                 continue
             if (buttons & press) if medium == REMOTE else granted == output:

@@ -319,6 +319,8 @@ def _unpack_field(kind, data, at):
     if isinstance(kind, tuple) or isinstance(kind, list):
         count, at = _number("H", data, at)
         inner = kind if isinstance(kind, tuple) else (kind[0],)
+        if all([part in _SIZES for part in inner]):
+            return _unpack_numbers(inner, count, isinstance(kind, tuple), data, at)
         entries = []
         for _ in range(count):
             parts = []
@@ -344,6 +346,17 @@ def _unpack_field(kind, data, at):
             raise RowError("row has a flag of %d" % value)
         return value == 1, at
     return _number(kind, data, at)
+
+
+def _unpack_numbers(inner, count, are_tuples, data, at):
+    """A list of numbers, or of tuples of numbers, at once."""
+    form = ">" + "".join(inner) * count
+    end = at + struct.calcsize(form)
+    if end > len(data):
+        raise RowError("row is cut short")
+    flat = struct.unpack_from(form, data, at)
+    width = len(inner)
+    return tuple([flat[i : i + width] for i in range(0, len(flat), width)]) if are_tuples else flat, end
 
 
 def _number(kind, data, at):
