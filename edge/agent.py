@@ -53,7 +53,6 @@ class Agent:
         self._keys = keys
         self._clock = clock
         self._log = log
-        self._kept = kept
         self._policies = policies
         self._queue: asyncio.Queue[object] = asyncio.Queue()
         self._performing: set[asyncio.Task[None]] = set()
@@ -80,6 +79,7 @@ class Agent:
         by_reader = {reader.id: self._buses[at] for at, bus in enumerate(config.bus) for reader in bus.readers}
         self._actuators = Actuators(config, by_reader, self._board)
         self._synchroniser = self._connect() if config.uplink is not None else None
+        self.submit(model.Started(kept, SOFTWARE))
 
     @classmethod
     async def start(cls, config: Config, keys: Keyring, clock: Clock) -> "Agent":
@@ -106,7 +106,6 @@ class Agent:
         answers = {"status": self._answer_status, "events": self._answer_events, "explain": self._answer_explain}
         api = ApiServer(Path(self._config.api), answers)
         await api.start()
-        self._queue.put_nowait(model.Started(self._kept, SOFTWARE))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._decide())

@@ -414,7 +414,8 @@ class Controller:
         return outputs
 
     def _started(self, started, moment):
-        """Take up what was kept. Every strike is told to lock: a pulse may have been running."""
+        """Take up what was kept. Every strike is told to lock, since a pulse may have been running; what shall stand
+        open is told so afterwards."""
         self.lockout.restore(started.kept.get("lockout", b""), moment)
         self.passback.restore(started.kept.get("passback", b""), moment)
         self._locked_down = set(started.kept.get("lockdown", b"").decode().split("\n")[:-1])
@@ -423,6 +424,7 @@ class Controller:
             name[len(prefix) :]: int(started.kept[name]) for name in started.kept if name.startswith(prefix)
         }
         self._standing = {door_id: Standing(self._first_cards.get(door_id, 0)) for door_id in self.doors}
+        self.doors = {door_id: Door(door.row, door.has_contact) for door_id, door in self.doors.items()}
         outputs = [events.info(moment, "started", detail=started.detail)]
         for door in self.doors.values():
             outputs.extend([model.Strike(door.row.id, output, model.LOCK) for output in door.row.outputs])

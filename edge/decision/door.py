@@ -75,14 +75,14 @@ class Door:
 
     def release(self, output, ms, mono_ms, for_exit=False):
         """Unlock an output for `ms`. An exit's pulse is not cut short by `lock`."""
-        if output != self.row.outputs[0]:
-            self._pulses[output] = mono_ms + ms
-            return [model.Strike(self.row.id, output, ms)]
-        if self.state == STANDING:
+        is_main = output == self.row.outputs[0]
+        if is_main and self.state == STANDING:
             return self._go("released", mono_ms)
-        self._for_exit = for_exit or (self._for_exit and output in self._pulses)
+        if is_main:
+            self._for_exit = for_exit or (self._for_exit and output in self._pulses)
         self._pulses[output] = max(mono_ms + ms, self._pulses.get(output, 0))
-        return [model.Strike(self.row.id, output, self._pulses[output] - mono_ms)] + self._go("released", mono_ms)
+        strike = model.Strike(self.row.id, output, self._pulses[output] - mono_ms)
+        return [strike] + (self._go("released", mono_ms) if is_main else [])
 
     def contact(self, is_open, mono_ms):
         """The leaf opened or closed; a repeated reading changes nothing."""

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-ANSWER_MS = 3000
-PROBE = "AT+CMEE?"  # its answer cannot be mistaken, and it tells a modem that was reset from one that was not
+ANSWER_MS = 4000
+PROBE = "AT+CMEE?"  # asked for nothing else, so its answer cannot be mistaken; tells too whether the modem was reset
+PROBE_MS = 10000
 PROBE_PREFIX, PROBE_VALUE = "+CMEE:", "+CMEE: 1"
 MOST_WAITING = 24
 _MOST_LINES = 16  # of one answer
@@ -123,7 +124,7 @@ class Commands:
         if self._in_a_row >= _SILENT_AFTER:
             self.is_silent = True
             return
-        self._send(Command(PROBE, self._probed, PROBE_PREFIX), now_ms)
+        self._send(Command(PROBE, self._probed, PROBE_PREFIX, wait_ms=PROBE_MS), now_ms)
         if command is not None:
             command.then(Answer(SILENT, []))
 
