@@ -39,9 +39,12 @@ class Index:
         self._record_size = 8 + self._width
         self._number_kind = ">H" if self._width == 2 else ">I"
         self._read = {}
-        self._read_contents()
-        self._small_rows = self._read_small_rows()
-        self._arrange()
+        try:
+            self._read_contents()
+            self._small_rows = self._read_small_rows()
+            self._arrange()
+        except Exception as error:  # whatever damage led to: the caller makes the image anew
+            raise ImageError("the contents of the policy image make no sense (%s)" % type(error).__name__)  # noqa: B904
 
     def verify(self, checksum):
         """Whether the image's bytes are those that were compiled. `checksum`: bytes → U32 (crc32)."""
