@@ -1,18 +1,17 @@
 """The controller: every input in, outputs out. `handle(input, moment)` never calls out and never waits.
 
-Portable. One task owns a Controller; it holds the doors' states, who is where, the lockout, the running calls and
-the standing orders. Outputs come in the order in which the agent performs them: what locks, then an exit, then
-records, then what they allow.
+Portable. One task owns a Controller; it holds the doors, who is where, the lockout and the running calls. Outputs
+come in the order in which the agent performs them: what locks, then an exit, then records, then what they allow.
 """
 
 from edge.decision import events, model, reasons, rows
 from edge.decision.authorize import Situation, authorize
 from edge.decision.call import OPENED as CALL_OPENED
 from edge.decision.call import Call
-from edge.decision.door import STANDING, Alarm, Door, Note
+from edge.decision.door import STANDING
+from edge.decision.doors import Doors
 from edge.decision.lockout import Lockout
 from edge.decision.passback import Passback
-from edge.decision.standing import Standing
 
 PAIR_MS = 10000  # a badge waits so long for its code
 LONGEST_HOLD_MS = 86400000
@@ -24,48 +23,50 @@ class Controller:
     without a policy, so that exit buttons always work."""
 
     def __init__(self, contacts=(), bare_doors=()):
-        self._contacts = set(contacts)
-        self._bare_doors = tuple(bare_doors)
+        self._doors = Doors(contacts, bare_doors)
         self.index = None  # the policy in force, index.Index; None before the first
-        self.doors = {}
         self.lockout = Lockout()
         self.passback = Passback()
-        self._standing = {}  # door → Standing
         self._learning = set()  # readers that are being used to commission
-        self._first_cards = {}  # door → utc seconds until which a first card from before the start counts
-        self._locked_down = set()  # door ids, "" for all
         self._pairs = {}  # reader → (until mono_ms, the Presented badge)
         self._passing = {}  # door → [(area, medium, number)]: who moves when the leaf opens
         self._calls = {}  # door → Call
         self._shown = {}  # reader → lasting outcome
         self._trusted = None
         self._log_failing = False
-        self._set_doors(self._bare_doors)
+
+    @property
+    def doors(self):
+        """{id: door.Door}."""
+        return self._doors.by_id
 
     def handle(self, happened, moment):
         """Take one input (a value of edge.decision.model) at a moment. Returns the outputs, in order."""
         outputs = self._clock_changed(moment)
         outputs.extend(self._due(moment))
-        outputs.extend(self._stand(moment))  # before the input: what it opens must outlast what just ended
+        outputs.extend(self._doors.stand(moment))  # before the input: what it opens must outlast what just ended
         name = type(happened).__name__
         urgent = []
         if name == "ExitPressed":
             urgent = self._exit(happened, moment)
         else:
             outputs.extend(_HANDLERS[name](self, happened, moment))
-        outputs.extend(self._stand(moment))
+        outputs.extend(self._doors.stand(moment))
         outputs.extend(self._show(moment))
         return _in_order(outputs, urgent)
 
     def next_deadline(self, moment):
         """The monotonic ms at which a Tick is due, or None."""
-        times = [door.next_due() for door in self.doors.values()]
-        times.extend([standing.next_due(moment) for standing in self._standing.values()])
+        times = self._doors.next_due(moment)
         times.extend([call.due_ms for call in self._calls.values()])
         times.extend([until_ms for until_ms, _ in self._pairs.values()])
         times.append(self.lockout.until_ms())
         times = [at for at in times if at is not None]
         return min(times) if times else None
+
+    def is_held(self, door_id):
+        """Whether a hold is in force at a door."""
+        return self._doors.is_held(door_id)
 
     def calls(self):
         """The doors whose panel is calling a resident now."""
@@ -82,11 +83,9 @@ class Controller:
         return [] if first else [events.info(moment, "clock-trusted")]
 
     def _due(self, moment):
-        outputs = []
-        for door_id, door in self.doors.items():
-            outputs.extend(self._told(door, door.due(moment.mono_ms), moment))
-            if not door.pulse_running() and door.state != STANDING:
-                self._passing.pop(door_id, None)
+        outputs = self._doors.due(moment)
+        for door_id in [name for name in self._passing if not self._doors.may_still_pass(name)]:
+            del self._passing[door_id]
         for reader in [name for name in self._pairs if self._pairs[name][0] <= moment.mono_ms]:
             del self._pairs[reader]
         for call in list(self._calls.values()):
@@ -97,18 +96,6 @@ class Controller:
 
     def _tick(self, happened, moment):
         return []
-
-    def _stand(self, moment):
-        """Doors begin or cease to stand open."""
-        outputs = []
-        for door_id, door in self.doors.items():
-            wanted = self._standing[door_id].wanted(self.index, door.row, self._is_locked_down(door_id), moment)
-            moved = door.stand(wanted, moment.mono_ms)
-            if moved:
-                what = "standing-open" if wanted else "standing-over"
-                outputs.append(events.info(moment, what, door_id))
-                outputs.extend(self._told(door, moved, moment))
-        return outputs
 
     def _show(self, moment):
         """Each reader's lasting light, where it changed."""
@@ -125,7 +112,7 @@ class Controller:
     def _lasting(self, reader, moment):
         if reader.id in self._learning:
             return "learning"
-        if self._is_locked_down(reader.door):
+        if self._doors.is_locked_down(reader.door):
             return "lockdown"
         if self.doors[reader.door].state == STANDING:
             return "standing-open"
@@ -158,9 +145,9 @@ class Controller:
         return Situation(
             presented.reader in self._learning,
             self.lockout.is_locked(moment.mono_ms),
-            self._is_locked_down(door_id),
+            self._doors.is_locked_down(door_id),
             paired,
-            self._is_interlocked(door_id),
+            self._doors.is_interlocked(door_id),
             self.passback,
         )
 
@@ -169,15 +156,13 @@ class Controller:
         outputs = []
         if decision.soft:
             outputs.append(events.alarm(moment, reasons.PASSBACK, decision.door, decision.reader, "", decision))
-        ms = door.row.extended_ms if decision.flags & rows.EXTENDED else door.row.unlock_ms
-        outputs.extend(self._told(door, door.release(decision.output, ms, moment.mono_ms), moment))
+        is_extended = bool(decision.flags & rows.EXTENDED)
+        outputs.extend(self._doors.release(decision.door, decision.output, is_extended, moment))
         if decision.reader:
             outputs.append(model.Indicate(decision.reader, "granted"))
         outputs.extend(self._remember_passing(door, decision, moment))
         if decision.medium in (model.BADGE, model.CODE):
-            until_s = self._standing[decision.door].first_card_shown(self.index, door.row, moment)
-            if until_s:
-                outputs.append(model.Keep("first-card:" + decision.door, b"%d" % until_s))
+            outputs.extend(self._doors.first_card_shown(decision.door, moment))
         return outputs
 
     def _refuse(self, decision, presented, moment):
@@ -213,56 +198,22 @@ class Controller:
             self.passback.move(area, medium, number, moment)
         return [model.Keep("passback", self.passback.keep())] if moves else []
 
-    def _is_locked_down(self, door_id):
-        if self._locked_down and ("" in self._locked_down or door_id in self._locked_down):
-            return True
-        lasting = self.index.lockdowns if self.index is not None else ()
-        return bool(lasting) and ("" in lasting or door_id in lasting)
-
-    def _is_interlocked(self, door_id):
-        """Another door of the mantrap is open or about to be."""
-        door = self.doors.get(door_id)
-        for other_id in door.row.interlock if door is not None else ():
-            other = self.doors[other_id]
-            if other.leaf_open or other.pulse_running() or other.state == STANDING:
-                return True
-        return False
-
     # --- what happens at the door ---------------------------------------------------------------------------
 
     def _exit(self, pressed, moment):
         """The exit button asks nobody: the strike moves first, the record follows."""
-        door = self.doors.get(pressed.door)
-        if door is None:
+        if pressed.door not in self.doors:
             return [events.info(moment, "exit-unknown-door", pressed.door)]
-        released = door.release(door.row.outputs[0], door.row.unlock_ms, moment.mono_ms, for_exit=True)
-        moved = self._told(door, released, moment)
+        moved = self._doors.release(pressed.door, "", False, moment, for_exit=True)
         return moved + [events.opening(moment, pressed.door, "exit", "", "exit", "")]
 
     def _contact(self, contact, moment):
-        door = self.doors.get(contact.door)
-        if door is None:
+        if contact.door not in self.doors:
             return []
-        outputs = self._told(door, door.contact(contact.is_open, moment.mono_ms), moment)
+        outputs = self._doors.contact(contact.door, contact.is_open, moment)
         if contact.is_open:
             outputs.extend(self._move(self._passing.pop(contact.door, []), moment))
         return outputs
-
-    def _told(self, door, outputs, moment):
-        """A door's own words, with its alarms and notes as records."""
-        result = []
-        for output in outputs:
-            if isinstance(output, Alarm):
-                result.append(events.alarm(moment, output.kind, door.row.id))
-                result.extend([model.Indicate(reader, output.kind) for reader in self._readers_of(door.row.id)])
-            elif isinstance(output, Note):
-                result.append(events.info(moment, output.what, door.row.id))
-            else:
-                result.append(output)
-        return result
-
-    def _readers_of(self, door_id):
-        return [row.id for row in self.index.readers.values() if row.door == door_id] if self.index else []
 
     def _tamper(self, tamper, moment):
         where = tamper.source or "cabinet"
@@ -294,7 +245,7 @@ class Controller:
             running = self._calls[started.door]
             running.verdict = reasons.NOT_COMPLETED
             outputs = self._settle(running, [model.HangUp(started.door, running.panel.id)], moment)
-        reason = reasons.UNKNOWN if display is None else self._call_refusal(started.door)
+        reason = reasons.UNKNOWN if display is None else self._doors.refusal(started.door)
         if reason:
             return outputs + [events.denial(moment, started.door, "call", reason, started.call_code)]
         call = Call(panel, display)
@@ -319,19 +270,12 @@ class Controller:
             return outputs
         panel = call.panel
         self._calls.pop(panel.door, None)
-        reason = self._call_refusal(panel.door) if call.verdict == CALL_OPENED else call.verdict
+        reason = self._doors.refusal(panel.door) if call.verdict == CALL_OPENED else call.verdict
         if reason:
             return outputs + [events.denial(moment, panel.door, "call", reason, call.detail(), panel.modem)]
-        door = self.doors[panel.door]
-        main = door.row.outputs[0]
-        moved = self._told(door, door.release(main, door.row.unlock_ms, moment.mono_ms), moment)
+        main = self.doors[panel.door].row.outputs[0]
+        moved = self._doors.release(panel.door, "", False, moment)
         return outputs + [events.opening(moment, panel.door, "call", "", main, call.detail(), panel.modem)] + moved
-
-    def _call_refusal(self, door_id):
-        """Why a resident may not open this door now, or ""."""
-        if self._is_locked_down(door_id):
-            return reasons.LOCKDOWN
-        return reasons.INTERLOCK if self._is_interlocked(door_id) else ""
 
     # --- what the manager and the machine say ---------------------------------------------------------------
 
@@ -345,9 +289,9 @@ class Controller:
             return outputs
         outputs = []
         if command.action == "lockdown":
-            self._locked_down.add(command.door)
+            self._doors.locked_down.add(command.door)
             for door_id in [command.door] if command.door else list(self.doors):
-                outputs.extend(self._told(self.doors[door_id], self.doors[door_id].lock(moment.mono_ms), moment))
+                outputs.extend(self._doors.lock(door_id, moment))
         elif command.action == "release":
             self._release(command.door)
         elif command.action == "forgive":
@@ -358,32 +302,31 @@ class Controller:
         return outputs + [
             events.info(moment, command.action, command.door, "", command.who),
             model.Keep("passback", self.passback.keep()),
-            model.Keep("lockdown", "\n".join(sorted(self._locked_down)).encode() + b"\n" if self._locked_down else b""),
+            model.Keep("lockdown", _lines(self._doors.locked_down)),
         ]
 
     def _commanded_open(self, command, door_id, moment):
-        door = self.doors[door_id]
-        reason = self._call_refusal(door_id)
+        reason = self._doors.refusal(door_id)
         if reason:
             return [events.denial(moment, door_id, "command", reason, command.who)]
-        main = door.row.outputs[0]
+        main = self.doors[door_id].row.outputs[0]
         if command.action == "hold":
             left_ms = min(command.until_ms - moment.utc_ms, LONGEST_HOLD_MS)
             if left_ms <= 0:
                 return [events.denial(moment, door_id, "command", reasons.EXPIRED, command.who)]
-            self._standing[door_id].hold(moment.mono_ms + left_ms)
+            self._doors.hold(door_id, moment.mono_ms + left_ms)
             return [events.opening(moment, door_id, "command", "hold", main, command.who)]
-        moved = self._told(door, door.release(main, door.row.unlock_ms, moment.mono_ms), moment)
+        moved = self._doors.release(door_id, "", False, moment)
         return [events.opening(moment, door_id, "command", "", main, command.who)] + moved
 
     def _release(self, door_id):
-        self._locked_down = self._locked_down - {door_id} if door_id else set()
+        self._doors.locked_down = self._doors.locked_down - {door_id} if door_id else set()
         for held_id in [door_id] if door_id else list(self.doors):
-            self._standing[held_id].hold(None)
+            self._doors.hold(held_id, None)
 
     def _policy_replaced(self, replaced, moment):
         before, self.index = self.index, replaced.index
-        outputs = self._set_doors(self.index.doors.values())
+        outputs = self._doors.use(self.index)
         for call in [call for door, call in self._calls.items() if self.index.panels.get(door) != call.panel]:
             call.verdict = reasons.NOT_COMPLETED
             outputs.extend(self._settle(call, [model.HangUp(call.panel.door, call.panel.id)], moment))
@@ -392,43 +335,15 @@ class Controller:
             return outputs  # the same policy in a new image
         return outputs + [events.info(moment, "policy", detail="epoch %d revision %d" % self.index.version)]
 
-    def _set_doors(self, door_rows):
-        """Take over doors from a policy; a door that stays keeps its state, one that goes, or whose outputs have
-        other names, is locked."""
-        outputs = []
-        kept = {row.id: row for row in door_rows}
-        for row in self._bare_doors:
-            kept.setdefault(row.id, row)
-        for door_id, door in list(self.doors.items()):
-            if door_id not in kept or kept[door_id].outputs != door.row.outputs:
-                del self.doors[door_id]
-                outputs.extend([model.Strike(door_id, output, model.LOCK) for output in door.row.outputs])
-        for row in kept.values():
-            if row.id in self.doors:
-                self.doors[row.id].row = row
-            else:
-                self.doors[row.id] = Door(row, row.id in self._contacts)
-            if row.id not in self._standing:
-                self._standing[row.id] = Standing(self._first_cards.get(row.id, 0))
-            self._standing[row.id].replace_policy()
-        return outputs
-
     def _started(self, started, moment):
-        """Take up what was kept. Every strike is told to lock, since a pulse may have been running; what shall stand
-        open is told so afterwards."""
-        self.lockout.restore(started.kept.get("lockout", b""), moment)
-        self.passback.restore(started.kept.get("passback", b""), moment)
-        self._locked_down = set(started.kept.get("lockdown", b"").decode().split("\n")[:-1])
+        """Take up what was kept."""
+        kept = started.kept
+        self.lockout.restore(kept.get("lockout", b""), moment)
+        self.passback.restore(kept.get("passback", b""), moment)
         prefix = "first-card:"
-        self._first_cards = {
-            name[len(prefix) :]: int(started.kept[name]) for name in started.kept if name.startswith(prefix)
-        }
-        self._standing = {door_id: Standing(self._first_cards.get(door_id, 0)) for door_id in self.doors}
-        self.doors = {door_id: Door(door.row, door.has_contact) for door_id, door in self.doors.items()}
-        outputs = [events.info(moment, "started", detail=started.detail)]
-        for door in self.doors.values():
-            outputs.extend([model.Strike(door.row.id, output, model.LOCK) for output in door.row.outputs])
-        return outputs
+        first_cards = {name[len(prefix) :]: int(kept[name]) for name in kept if name.startswith(prefix)}
+        locks = self._doors.restart(first_cards, set(kept.get("lockdown", b"").decode().split("\n")[:-1]))
+        return [events.info(moment, "started", detail=started.detail)] + locks
 
     def _log_trouble(self, trouble, moment):
         """The log cannot be written. A door that denies then is locked again, and says so."""
@@ -436,7 +351,7 @@ class Controller:
         door = self.doors.get(trouble.door)
         if door is not None and door.row.deny_on_log_failure:
             outputs.append(events.denial(moment, trouble.door, "", reasons.LOG_FAILURE, trouble.detail))
-            outputs.extend(self._told(door, door.lock(moment.mono_ms), moment))
+            outputs.extend(self._doors.lock(trouble.door, moment))
             self._passing.pop(trouble.door, None)
         if not self._log_failing:
             self._log_failing = True
@@ -467,6 +382,11 @@ _HANDLERS = {
     "LogTrouble": Controller._log_trouble,
     "LogRecovered": Controller._log_recovered,
 }
+
+
+def _lines(words):
+    """Words as bytes, a line each; nothing for none."""
+    return b"".join([word.encode() + b"\n" for word in sorted(words)])
 
 
 def _in_order(outputs, urgent):

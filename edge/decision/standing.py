@@ -31,6 +31,10 @@ class Standing:
         """Stand open until then; None ends a hold."""
         self._hold_until_ms = until_mono_ms
 
+    def is_held(self):
+        """Whether a hold is in force."""
+        return self._hold_until_ms is not None
+
     def first_card_shown(self, index, row, moment):
         """A badge or code was granted: where the door waits for that, it stands open until the running interval's
         end. Returns that end, utc seconds, or 0 where nothing changed."""
