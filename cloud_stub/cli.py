@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = getattr(commands, f"run_{options.command}")(options)
         sys.stdout.flush()
         return code
+    except ModuleNotFoundError as error:
+        print(f"vantail-cloud: {error.name} is not installed; run: pip install 'vantail[cloud]'", file=sys.stderr)
+        return os.EX_UNAVAILABLE
     except CloudError as error:
         print(f"vantail-cloud: {error}", file=sys.stderr)
         return error.exit_code

@@ -38,7 +38,7 @@ class Synchroniser:
         self._refused = refused
         self._wake = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
-        tls = TlsFiles(uplink.ca, uplink.certificate, uplink.key) if uplink.ca else None
+        tls = TlsFiles(uplink.ca, uplink.certificate, uplink.key) if uplink.ca or uplink.certificate else None
         self._line = Connection(
             parse_broker(uplink.broker),
             manager.site,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from datetime import datetime
@@ -29,7 +30,8 @@ async def converse(demo: Demo, screen: Screen) -> None:
     player = demo.player()
     lines: asyncio.Queue[str] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    loop.add_reader(sys.stdin, lambda: lines.put_nowait(sys.stdin.readline()))
+    typed = _Typed(lines)
+    loop.add_reader(sys.stdin, typed.take)
     clock = _RunningClock(demo.steps[-1].at_ms if demo.steps else int(time.time() * 1000))
     try:
         while True:
@@ -48,6 +50,22 @@ async def converse(demo: Demo, screen: Screen) -> None:
                 await _play(player, step, screen)
     finally:
         loop.remove_reader(sys.stdin)
+
+
+class _Typed:
+    """Cuts what arrives on stdin into lines; "" is the end of input."""
+
+    def __init__(self, lines: asyncio.Queue[str]) -> None:
+        self._lines = lines
+        self._rest = b""
+
+    def take(self) -> None:
+        chunk = os.read(sys.stdin.fileno(), 4096)
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        for line in whole:
+            self._lines.put_nowait(line.decode(errors="replace") + "\n")
+        if not chunk:
+            self._lines.put_nowait("")
 
 
 async def _play(player: Player, step: Step, screen: Screen) -> None:

@@ -1,7 +1,7 @@
 """May this credential open this door now? The ladder of reasons.
 
 Portable: runs on CPython and MicroPython. The order of checks is a contract (examples/README.md, "Reasons of a
-denial"), pinned by tests/decision/test_ladder.py. The first that applies is the answer:
+denial"), pinned by tests/decision/test_decision_ladder.py. The first that applies is the answer:
 
     not-secure        the reader's channel is not
     learning          the reader is being used to commission

@@ -5,15 +5,15 @@ All of a site's credentials are known at all its controllers, so that a stranger
 """
 
 import hashlib
-import hmac
 from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
 
+from edge.codes import code_number
 from edge.decision import model, rows
 from edge.residence.calendar import Years, find_holidays, find_offsets, years_around
 from edge.residence.values import ALWAYS, NEVER, Controller, Door, Flat, Grant, Panel, Pass, Provider, Residence
 
-__all__ = ["code_number", "policy_digest", "policy_rows", "years_around"]
+__all__ = ["policy_digest", "policy_rows", "years_around"]
 
 NO_GROUP = 0  # without any grant
 MAX_HOLDER_CHARS = 80
@@ -50,11 +50,6 @@ def policy_digest(packed: Iterable[bytes]) -> bytes:
     """The sum of the rows' SHA-256 hashes modulo 2^256, 32 bytes, big-endian: the order of rows does not matter."""
     total = sum(int.from_bytes(hashlib.sha256(row).digest(), "big") for row in packed)
     return (total % (1 << 256)).to_bytes(32, "big")
-
-
-def code_number(code_key: bytes, digits: str) -> int:
-    """The number by which a controller knows a code: the first 8 bytes of HMAC-SHA256 over its ASCII digits."""
-    return int.from_bytes(hmac.digest(code_key, digits.encode("ascii"), "sha256")[:8], "big")
 
 
 def _packed(found: Iterable[object]) -> list[bytes]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from residence_folders import EXAMPLE, change, copy_example, read_whole
 
+from edge.codes import code_number
 from edge.decision import model, rows
-from edge.residence.compile import NO_GROUP, code_number, policy_digest, policy_rows
+from edge.residence.compile import NO_GROUP, policy_digest, policy_rows
 from edge.residence.values import Controller, Residence
 
 YEARS = (2025, 2037)
