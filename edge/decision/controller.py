@@ -60,7 +60,7 @@ class Controller:
         times = self._doors.next_due(moment)
         times.extend([call.due_ms for call in self._calls.values()])
         times.extend([until_ms for until_ms, _ in self._pairs.values()])
-        times.append(self.lockout.until_ms())
+        times.append(self.lockout.next_due())
         times = [at for at in times if at is not None]
         return min(times) if times else None
 
@@ -90,8 +90,11 @@ class Controller:
             del self._pairs[reader]
         for call in list(self._calls.values()):
             outputs.extend(self._settle(call, call.due(moment.mono_ms), moment))
-        if self.lockout.due(moment.mono_ms):
+        is_over, is_changed = self.lockout.due(moment.mono_ms)
+        if is_over:
             outputs.append(events.info(moment, "lockout-over"))
+        if is_changed:
+            outputs.append(model.Keep("lockout", self.lockout.keep(moment)))
         return outputs
 
     def _tick(self, happened, moment):
@@ -102,7 +105,8 @@ class Controller:
         if self.index is None:
             return []
         outputs = []
-        for reader in self.index.readers.values():
+        for reader_id in sorted(self.index.readers):  # MicroPython's dicts have no order
+            reader = self.index.readers[reader_id]
             outcome = self._lasting(reader, moment)
             if self._shown.get(reader.id) != outcome:
                 self._shown[reader.id] = outcome
@@ -284,13 +288,13 @@ class Controller:
             return [events.denial(moment, command.door, "command", reasons.UNKNOWN, command.action)]
         if command.action == "open" or command.action == "hold":
             outputs = []
-            for door_id in [command.door] if command.door else list(self.doors):
+            for door_id in [command.door] if command.door else sorted(self.doors):
                 outputs.extend(self._commanded_open(command, door_id, moment))
             return outputs
         outputs = []
         if command.action == "lockdown":
             self._doors.locked_down.add(command.door)
-            for door_id in [command.door] if command.door else list(self.doors):
+            for door_id in [command.door] if command.door else sorted(self.doors):
                 outputs.extend(self._doors.lock(door_id, moment))
         elif command.action == "release":
             self._release(command.door)
@@ -321,7 +325,7 @@ class Controller:
 
     def _release(self, door_id):
         self._doors.locked_down = self._doors.locked_down - {door_id} if door_id else set()
-        for held_id in [door_id] if door_id else list(self.doors):
+        for held_id in [door_id] if door_id else sorted(self.doors):
             self._doors.hold(held_id, None)
 
     def _policy_replaced(self, replaced, moment):

@@ -34,14 +34,13 @@ class Doors:
         self.locked_down = locked_down
         self._standing = {door_id: Standing(first_cards.get(door_id, 0)) for door_id in self.by_id}
         self.by_id = {door_id: Door(door.row, door.has_contact) for door_id, door in self.by_id.items()}
-        return [
-            model.Strike(door.row.id, output, model.LOCK) for door in self.by_id.values() for output in door.row.outputs
-        ]
+        self._sort()
+        return [model.Strike(door.row.id, output, model.LOCK) for door in self._in_order for output in door.row.outputs]
 
     def due(self, moment):
         """Everything whose time has come."""
         outputs = []
-        for door in self.by_id.values():
+        for door in self._in_order:
             outputs.extend(self._told(door, door.due(moment.mono_ms), moment))
         return outputs
 
@@ -53,7 +52,8 @@ class Doors:
     def stand(self, moment):
         """Begin or cease to stand open, where that is due."""
         outputs = []
-        for door_id, door in self.by_id.items():
+        for door in self._in_order:
+            door_id = door.row.id
             wanted = self._standing[door_id].wanted(self._index, door.row, self.is_locked_down(door_id), moment)
             moved = door.stand(wanted, moment.mono_ms)
             if moved:
@@ -124,7 +124,8 @@ class Doors:
         wanted = {row.id: row for row in policy_rows}
         for row in self._bare_rows:
             wanted.setdefault(row.id, row)
-        for door_id, door in list(self.by_id.items()):
+        for door_id in sorted(self.by_id):
+            door = self.by_id[door_id]
             if door_id not in wanted or wanted[door_id].outputs != door.row.outputs:
                 del self.by_id[door_id]
                 outputs.extend([model.Strike(door_id, output, model.LOCK) for output in door.row.outputs])
@@ -137,7 +138,12 @@ class Doors:
                 self._standing[row.id] = Standing(self._first_cards.get(row.id, 0))
             self._standing[row.id].replace_policy()
         self._standing = {door_id: self._standing[door_id] for door_id in self.by_id}
+        self._sort()
         return outputs
+
+    def _sort(self):
+        """MicroPython's dicts have no order, and what happens must not depend on one."""
+        self._in_order = [self.by_id[door_id] for door_id in sorted(self.by_id)]
 
     def _told(self, door, outputs, moment):
         """A door's own words, with its alarms and notes as records."""

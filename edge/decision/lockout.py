@@ -30,9 +30,11 @@ class Lockout:
         """Whether codes are refused unseen now."""
         return self._until_ms is not None and mono_ms < self._until_ms
 
-    def until_ms(self):
-        """When the running lock ends (monotonic), or None."""
-        return self._until_ms
+    def next_due(self):
+        """When `due` next has something to do (monotonic ms), or None."""
+        if self._until_ms is not None:
+            return self._until_ms
+        return self._decays_at_ms if self._count else None
 
     def wrong(self, mono_ms):
         """Count an `unknown` code. Returns whether this one is worth an alarm: the first lock since the count
@@ -52,12 +54,13 @@ class Lockout:
         return first
 
     def due(self, mono_ms):
-        """Run what is due. Returns whether a lock has just ended."""
+        """Run what is due. Returns (whether a lock has just ended, whether what is kept should be kept anew)."""
+        before = self._count
         self._decay(mono_ms)
-        if self._until_ms is not None and mono_ms >= self._until_ms:
+        is_over = self._until_ms is not None and mono_ms >= self._until_ms
+        if is_over:
             self._until_ms = None
-            return True
-        return False
+        return is_over, is_over or (before > 0 and self._count == 0)
 
     def _decay(self, mono_ms):
         while self._count and mono_ms >= self._decays_at_ms:
