@@ -30,6 +30,10 @@ class Lockout:
         """Whether codes are refused unseen now."""
         return self._until_ms is not None and mono_ms < self._until_ms
 
+    def until_ms(self):
+        """When the running lock ends (monotonic), or None."""
+        return self._until_ms
+
     def next_due(self):
         """When `due` next has something to do (monotonic ms), or None."""
         if self._until_ms is not None:
