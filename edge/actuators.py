@@ -1,21 +1,20 @@
 """Where outputs go: a door's strike to its line, a light to its reader, a call to its modem."""
 
-from edge.config import Config, OsdpOutput, output_of
+from edge.config import Config
 from edge.decision.indications import TABLE
 from edge.decision.model import HOLD, LOCK, Dial, HangUp, Indicate, Strike
 from edge.lines.simulated import SimulatedBoard
 from edge.reader.osdp.bus import Bus
+from edge.wiring import SIMULATED, Gpio, is_gpio, osdp_output
 
 
 class Actuators:
     """Performs outputs. A strike that waited for its record and was locked in the meantime is not performed:
     take a `ticket` when it is decided, hand it back with the strike."""
 
-    def __init__(self, config: Config, buses: dict[str, Bus], board: SimulatedBoard | None) -> None:
-        self._targets: dict[tuple[str, str], OsdpOutput | None] = {}
-        for door in config.door:
-            for output, target in door.outputs.items():
-                self._targets[(door.id, output)] = output_of(target)
+    def __init__(self, config: Config, buses: dict[str, Bus], gpio: Gpio, board: SimulatedBoard | None) -> None:
+        self._targets = {(door.id, output): target for door in config.door for output, target in door.outputs.items()}
+        self._gpio = gpio
         self._buses = buses  # reader → its bus
         self._board = board
         self._locks: dict[tuple[str, str], int] = {}
@@ -49,6 +48,8 @@ class Actuators:
         bus = self._buses.get(shown.reader)
         if bus is not None:
             bus.indicate(shown.reader, TABLE[shown.outcome])
+        elif shown.reader in self._gpio.lit:
+            self._gpio.lights.indicate(shown.reader, TABLE[shown.outcome])
         elif self._board is not None:
             self._board.indicate(shown.reader, shown.outcome)
 
@@ -65,7 +66,10 @@ class Actuators:
             self.unwired += strike.ms != LOCK
             return
         target = self._targets[where]
-        if target is not None:
-            self._buses[target.reader].set_output(target.reader, target.number, strike.ms)
+        if is_gpio(target):
+            self._gpio.outputs.strike(strike.door, strike.output, strike.ms)
+        elif target != SIMULATED:
+            output = osdp_output(target)
+            self._buses[output.reader].set_output(output.reader, output.number, strike.ms)
         elif self._board is not None:
             self._board.strike(strike.door, strike.output, strike.ms)

@@ -22,11 +22,13 @@ from edge.decision.index import Index
 from edge.decision.policy import VerifiedDelta
 from edge.explaining import answer, presented_of
 from edge.keyring import Keyring
+from edge.lines.gpio import RequestLines
 from edge.lines.simulated import Barrier, LinePresented, SimulatedBoard
 from edge.policies import POLICY_ERRORS, Policies
 from edge.presenting import Presenting
 from edge.reader.inputs import ReaderInput
 from edge.reader.osdp.bus import Bus, BusReader
+from edge.reader.radio import RemotePressed
 from edge.recorder import Recorder
 from edge.storage.errors import StorageError
 from edge.storage.event_log import EventLog, LoggedEvent
@@ -35,6 +37,7 @@ from edge.storage.policy_store import PolicyStore
 from edge.storage.state_store import StateStore
 from edge.synchronising import Synchroniser
 from edge.uplink.sync import Sync
+from edge.wiring import Gpio
 
 PRUNE_EVERY_S = 600.0
 BETWEEN_SLICES_S = 0.01
@@ -47,7 +50,14 @@ class Agent:
     """One controller at work. Build it in a running loop with `await Agent.start(…)`, then `await run()`."""
 
     def __init__(
-        self, config: Config, keys: Keyring, clock: Clock, log: EventLog, kept: dict[str, bytes], policies: Policies
+        self,
+        config: Config,
+        keys: Keyring,
+        clock: Clock,
+        log: EventLog,
+        kept: dict[str, bytes],
+        policies: Policies,
+        request_lines: RequestLines | None = None,
     ) -> None:
         self._config = config
         self._keys = keys
@@ -77,20 +87,24 @@ class Agent:
             for bus in config.bus
         ]
         by_reader = {reader.id: self._buses[at] for at, bus in enumerate(config.bus) for reader in bus.readers}
-        self._actuators = Actuators(config, by_reader, self._board)
+        self._gpio = Gpio(config, self.submit, request_lines)
+        self._actuators = Actuators(config, by_reader, self._gpio, self._board)
         self._synchroniser = self._connect() if config.uplink is not None else None
         self.submit(model.Started(kept, SOFTWARE))
 
     @classmethod
-    async def start(cls, config: Config, keys: Keyring, clock: Clock) -> "Agent":
-        """Open the files, restore what was kept, load the policy. StorageError where the log cannot be opened."""
+    async def start(
+        cls, config: Config, keys: Keyring, clock: Clock, request_lines: RequestLines | None = None
+    ) -> "Agent":
+        """Open the files, restore what was kept, load the policy. StorageError where the log cannot be opened.
+        `request_lines`: a double of gpiod's, where there is no GPIO."""
         data = Path(config.data)
         await asyncio.to_thread(data.mkdir, 0o700, True, True)
         log = await asyncio.to_thread(EventLog.open, data / "events.db", boot_id=boot_id())
         store = await asyncio.to_thread(PolicyStore.open, data / "policy.db")
         state = StateStore(log.database)
         clock.raise_floor(await asyncio.wrap_future(state.floor_ms()))
-        agent = cls(config, keys, clock, log, await asyncio.wrap_future(state.load()), Policies(store))
+        agent = cls(config, keys, clock, log, await asyncio.wrap_future(state.load()), Policies(store), request_lines)
         agent._recall_troubles(log.report, store.report)
         try:
             index = await agent._policies.load()
@@ -107,6 +121,8 @@ class Agent:
         api = ApiServer(Path(self._config.api), answers)
         await api.start()
         try:
+            self._gpio.claim_outputs()
+            self._gpio.claim_inputs()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._decide())
                 tasks.create_task(self._prune())
@@ -119,6 +135,7 @@ class Agent:
                     tasks.create_task(self._synchroniser.run())
         finally:
             self._lock_everything()
+            self._gpio.release()
             await api.stop()
             await asyncio.to_thread(self._log.close)
             await asyncio.to_thread(self._policies.close)
@@ -159,7 +176,7 @@ class Agent:
             return model.Tick()
 
     def _inputs(self, happened: object) -> Sequence[object]:
-        if isinstance(happened, ReaderInput | LinePresented):
+        if isinstance(happened, ReaderInput | RemotePressed | LinePresented):
             now_ms = time.monotonic_ns() // 1_000_000
             return self._presenting.inputs(happened, self._door_of(happened.reader), now_ms)
         return (happened,)
@@ -363,6 +380,7 @@ class Agent:
             ],
             "readers": [line for bus in self._buses for line in bus.status()],
             "calls": self.controller.calls(),
+            "gpio": self._gpio.status(),
             "board": self._board.status() if self._board is not None else None,
             "uplink": self._synchroniser.status() if self._synchroniser is not None else None,
             "decision_us": self.decision_us,

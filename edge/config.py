@@ -2,9 +2,11 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import msgspec
+
+from edge import wiring
 
 Slug = Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,64}$")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -25,8 +27,28 @@ _MEANINGS = {
     "readers": "the line's readers: {id, address}",
     "address": "an OSDP address, 0 to 126",
     "door": "a door's wiring",
-    "outputs": "where each of a door's outputs is: 'simulated' or 'osdp:READER:NUMBER'",
-    "contact": "where the door position switch is: 'simulated', or left out where there is none",
+    "outputs": "where each of a door's outputs is: 'gpio:CHIP:LINE', 'osdp:READER:NUMBER' or 'simulated'",
+    "contact": "where the door position switch is: 'gpio:CHIP:LINE' or 'simulated'; left out where there is none",
+    "exit": "where the exit button is: 'gpio:CHIP:LINE'; the simulated board has its own",
+    "tamper": "where the cabinet's tamper switch is: 'gpio:CHIP:LINE'",
+    "fail": "'secure': power unlocks the strike; 'safe': power locks it",
+    "gpio": "what is special about a GPIO line: {line, active_low, bias, debounce_ms}",
+    "line": "a GPIO line, CHIP:LINE as in 'gpio:CHIP:LINE'",
+    "active_low": "true where the line is active when low",
+    "bias": "a GPIO line's pull: as-is, pull-up, pull-down or disabled",
+    "debounce_ms": "for how long a level must last to count, 0 to 200 ms",
+    "wiegand": "a reader on two Wiegand lines",
+    "radio": "a receiver of radio remotes on two Wiegand lines",
+    "d0": "the data 0 line, 'gpio:CHIP:LINE'",
+    "d1": "the data 1 line, on the same chip",
+    "keypad": "how a Wiegand reader sends keys: '4', '8', '26-binary', '26-bcd'; left out where it has none",
+    "facility": "the facility code in which a buffered keypad sends its code",
+    "digits": "how many digits a buffered keypad's codes have; 0: as many as come",
+    "inverted": "true behind an optocoupler that inverts the data lines",
+    "green": "the line of a wired reader's green light; red and buzzer likewise",
+    "red": "the line of a wired reader's red light",
+    "buzzer": "the line of a wired reader's buzzer",
+    "format": "how a radio receiver sends number and button: '36', '44' or '26-channel'",
     "unlock_ms": "for how long an exit button unlocks before any policy came, in milliseconds",
     "board": "the Unix socket of the simulated line board",
     "keep_events": "how many acknowledged events stay on this controller",
@@ -53,12 +75,49 @@ class Bus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DoorLines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A door's wiring: where its outputs and its door position switch are."""
+    """A door's wiring: where its outputs, its door position switch, exit button and tamper switch are."""
 
     id: Name
     outputs: dict[str, str]
     contact: str = ""
+    exit: str = ""
+    tamper: str = ""
+    fail: Literal["secure", "safe"] = "secure"
     unlock_ms: Annotated[int, msgspec.Meta(ge=100, le=600_000)] = 5000
+
+
+class GpioOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is special about one GPIO line."""
+
+    line: Name
+    active_low: bool | None = None
+    bias: Literal["as-is", "pull-up", "pull-down", "disabled"] | None = None
+    debounce_ms: Annotated[int, msgspec.Meta(ge=0, le=200)] | None = None
+
+
+class Wiegand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reader on two Wiegand lines, and the lines of its light and buzzer."""
+
+    id: Name
+    d0: Name
+    d1: Name
+    keypad: Literal["", "4", "8", "26-binary", "26-bcd"] = ""
+    facility: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    digits: Annotated[int, msgspec.Meta(ge=0, le=12)] = 0
+    inverted: bool = False
+    green: str = ""
+    red: str = ""
+    buzzer: str = ""
+
+
+class Radio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A receiver of radio remotes on two Wiegand lines."""
+
+    id: Name
+    d0: Name
+    d1: Name
+    format: Literal["36", "44", "26-channel"] = "36"
+    inverted: bool = False
 
 
 class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,15 +152,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clock: ClockSettings = ClockSettings()
     simulated: Simulated | None = None
     bus: tuple[Bus, ...] = ()
+    wiegand: tuple[Wiegand, ...] = ()
+    radio: tuple[Radio, ...] = ()
     door: tuple[DoorLines, ...] = ()
+    gpio: tuple[GpioOptions, ...] = ()
     keep_events: Annotated[int, msgspec.Meta(ge=1000, le=10_000_000)] = 100_000
-
-
-class OsdpOutput(NamedTuple):
-    """An output of an OSDP reader."""
-
-    reader: str
-    number: int
 
 
 def load(path: Path) -> Config:
@@ -118,19 +173,11 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {_explain(str(error))}") from None
-    _check_wiring(path, config)
+    try:
+        wiring.check(config)
+    except wiring.WiringError as error:
+        raise ConfigError(f"{path}: {error}") from None
     return _resolve(config, path.parent.resolve())
-
-
-def output_of(target: str) -> OsdpOutput | None:
-    """Where an output is: None for the simulated board. ValueError for anything else that is not osdp:READER:NUMBER."""
-    if target == "simulated":
-        return None
-    kind, _, rest = target.partition(":")
-    reader, _, number = rest.rpartition(":")
-    if kind != "osdp" or not reader or not number.isdecimal():
-        raise ValueError(target)
-    return OsdpOutput(reader, int(number))
 
 
 def _explain(message: str) -> str:
@@ -146,36 +193,6 @@ def _explain(message: str) -> str:
     meaning = f" ({key}: {_MEANINGS[key]})" if key in _MEANINGS else ""
     place = where.rstrip("`").lstrip(".")
     return f"{place + ': ' if place else ''}{said}{meaning}"
-
-
-def _check_wiring(path: Path, config: Config) -> None:
-    readers = [reader.id for bus in config.bus for reader in bus.readers]
-    for names, what in ((readers, "reader"), ([door.id for door in config.door], "door")):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ConfigError(f"{path}: {what} {twice[0]} is there twice; each {what} has its own id")
-    for bus in config.bus:
-        taken = [reader.address for reader in bus.readers]
-        if len(set(taken)) != len(taken):
-            raise ConfigError(f"{path}: bus {bus.port}: two readers have one address; each needs its own")
-    for door in config.door:
-        targets = [*door.outputs.values(), *([door.contact] if door.contact else [])]
-        if not door.outputs:
-            raise ConfigError(f"{path}: door {door.id}: outputs is empty; name at least the strike's output")
-        for target in targets:
-            _check_target(path, config, door, target, readers)
-
-
-def _check_target(path: Path, config: Config, door: DoorLines, target: str, readers: list[str]) -> None:
-    try:
-        output = output_of(target)
-    except ValueError:
-        said = f"door {door.id}: '{target}' is no line; write 'simulated' or 'osdp:READER:NUMBER'"
-        raise ConfigError(f"{path}: {said}") from None
-    if output is None and config.simulated is None:
-        raise ConfigError(f"{path}: door {door.id} is 'simulated', but there is no [simulated] board")
-    if output is not None and output.reader not in readers:
-        raise ConfigError(f"{path}: door {door.id}: reader {output.reader} of '{target}' is on no bus")
 
 
 def _resolve(config: Config, folder: Path) -> Config:

@@ -10,9 +10,11 @@ from edge import keyring
 from edge.clock import ntp_synchronised
 from edge.config import Config, ConfigError, load
 from edge.console.api import ApiError, call
+from edge.lines.released import released_outputs, resting_trouble
 from edge.reader.serial_line import LineError, open_line
 from edge.uplink.mqtt import BrokerError, parse_broker
 from edge.uplink.signing import KeyFileError
+from edge.wiring import Gpio
 
 LITTLE_SPACE = 64 * 1024 * 1024  # 100,000 unsent events and a large policy fit
 
@@ -36,6 +38,7 @@ async def examine(path: Path) -> list[Check]:
     status = await asyncio.to_thread(_running, config)
     checks.append(_agent(config, status))
     checks += _readers(status) if status else [await _port(bus.port, bus.baud) for bus in config.bus]
+    checks += _gpio(config)
     checks += [_clock(config), _disk(config), _privileges()]
     if config.uplink is not None:
         checks.append(await _broker(config.uplink.broker))
@@ -85,6 +88,20 @@ def _readers(status: dict[str, object]) -> list[Check]:
         else:
             advice = "check its cable, address, baud and key"
             checks.append(Check("reader", False, f"{name}: {reader['state']}", advice))
+    return checks
+
+
+def _gpio(config: Config) -> list[Check]:
+    """What the relays do while nobody drives them: before the agent's start and after its end."""
+    relays = Gpio(config, lambda happened: None).relays
+    if not relays:
+        return []
+    released = released_outputs()
+    checks = [Check("gpio", released.is_kept is False, released.found, released.advice)]
+    for (door, output), relay in relays.items():
+        trouble = resting_trouble(relay.line, relay.fail_safe)
+        if trouble:
+            checks.append(Check("gpio", False, f"{output} of door {door}: {trouble}"))
     return checks
 
 

@@ -8,6 +8,7 @@ from edge.lines.simulated import LinePresented
 from edge.reader import card_format
 from edge.reader.inputs import CardRead, KeysPressed, LineDown, LineUp, PowerSeen, ReaderInput, Suspicion, TamperSeen
 from edge.reader.keypad import Keypad
+from edge.reader.radio import RemotePressed
 
 
 class Presenting:
@@ -18,7 +19,7 @@ class Presenting:
         self._format_of = format_of
         self._keypads: dict[str, Keypad] = {}
 
-    def inputs(self, seen: ReaderInput | LinePresented, door: str, now_ms: int) -> list[object]:
+    def inputs(self, seen: ReaderInput | RemotePressed | LinePresented, door: str, now_ms: int) -> list[object]:
         """The inputs that a report completes. `door`: the reader's; `now_ms`: real monotonic time, for keys."""
         match seen:
             case CardRead(reader, bits, data, secure):
@@ -38,6 +39,8 @@ class Presenting:
                 return [model.Noted("reader-power", door, reader, "failed" if failed else "back")]
             case Suspicion(reader, detail):
                 return [model.ReaderAlarm(reader, detail)]
+            case RemotePressed(reader, number, button):
+                return [model.Presented(reader, "", model.REMOTE, number, button, True)]
             case LinePresented():
                 return [self._wired(seen)]
         raise TypeError(f"a reader reported {type(seen).__name__}")

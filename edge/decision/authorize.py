@@ -39,7 +39,7 @@ class Situation(namedtuple("Situation", ("learning", "locked_out", "lockdown", "
     interlocked: bool
 
 
-_NOBODY = (None, 0, 0, 0, 0, "")
+_NOBODY = (None, 0, 0, 0, 0)
 _HAS_NEW = hasattr(tuple, "__new__")
 QUIET = Situation(False, False, False, False, False, None)
 
@@ -72,20 +72,15 @@ def authorize(index, presented, situation, moment):
     reader_id, door_id, medium, number, button, secure = presented
     learning, locked_out, lockdown, paired, interlocked, passback = situation
     post = known = grants = None
-    group, from_s, to_s, state, flags, output = _NOBODY
+    group, from_s, to_s, state, flags = _NOBODY
     if index is not None:
         post = index.posts.get(reader_id) if reader_id else index.door_posts.get(door_id)
         if post is not None:
-            door_id, door, output, area = post
+            door_id, door, _, area, _ = post
             known = index.entitlement(medium, number) if number is not None else None
     if known is not None:
         group, from_s, to_s, state, flags, own_output = known
-        if medium == model.REMOTE:
-            grants = index.matching(group, door_id, medium, button, "")
-        elif medium == model.CODE:
-            grants = index.matching(group, door_id, medium, 0, own_output or door.outputs[0])
-        else:
-            grants = index.matching(group, door_id, medium, 0, output)
+        grants = index.matching(post, group, medium, button, own_output)
 
     soft = False
     if not secure:
@@ -156,10 +151,7 @@ def grants_of(index, presented, known):
     """The grants that match a credential (`known`: its entitlement) where it is presented: (output, schedules), or
     None."""
     post = index.posts.get(presented.reader) or index.door_posts[presented.door]
-    if presented.medium == model.REMOTE:
-        return index.matching(known[0], post[0], presented.medium, presented.button, "")
-    output = post[2] if presented.medium != model.CODE else known[5] or post[1].outputs[0]
-    return index.matching(known[0], post[0], presented.medium, 0, output)
+    return index.matching(post, known[0], presented.medium, presented.button, known[5])
 
 
 def _decision(fields):

@@ -15,7 +15,7 @@ from edge.decision.passback import Passback
 
 PAIR_MS = 10000  # a badge waits so long for its code
 LONGEST_HOLD_MS = 86400000
-_NOWHERE = (None, "")
+_NOWHERE = (None, None, 0)
 
 
 class Controller:
@@ -28,7 +28,7 @@ class Controller:
         self.lockout = Lockout()
         self.passback = Passback()
         self._learning = set()  # readers that are being used to commission
-        self._pairs = {}  # reader → (until mono_ms, the Presented badge)
+        self._pairs = {}  # reader → (until mono_ms, the Presented badge, its credential's flags)
         self._passing = {}  # door → [(area, medium, number)]: who moves when the leaf opens
         self._calls = {}  # door → Call
         self._shown = {}  # reader → lasting outcome
@@ -59,7 +59,7 @@ class Controller:
         """The monotonic ms at which a Tick is due, or None."""
         times = self._doors.next_due(moment)
         times.extend([call.due_ms for call in self._calls.values()])
-        times.extend([until_ms for until_ms, _ in self._pairs.values()])
+        times.extend([pair[0] for pair in self._pairs.values()])
         times.append(self.lockout.next_due())
         times = [at for at in times if at is not None]
         return min(times) if times else None
@@ -126,8 +126,11 @@ class Controller:
 
     def _presented(self, presented, moment):
         pair = self._pairs.get(presented.reader, _NOWHERE) if presented.medium == model.CODE else _NOWHERE
-        badge = pair[1]
-        decision = authorize(self.index, presented, self.situation(presented, bool(badge), moment), moment)
+        badge, badge_flags = pair[1], pair[2]
+        situation = self.situation(presented, bool(badge), moment)
+        if badge_flags & rows.EMERGENCY:  # the code that completes an emergency badge need not be one itself
+            situation = Situation(*(situation[:2] + (False,) + situation[3:]))
+        decision = authorize(self.index, presented, situation, moment)
         detail = "button %d" % presented.button if presented.medium == model.REMOTE else ""
         duress = decision.flags & rows.DURESS
         if badge and decision.granted:
@@ -179,7 +182,7 @@ class Controller:
         if decision.reason == reasons.LOCKED_OUT:
             shown = "locked-out"
         elif decision.reason == reasons.CODE_NEEDED and decision.medium == model.BADGE:
-            self._pairs[decision.reader] = (moment.mono_ms + PAIR_MS, presented)
+            self._pairs[decision.reader] = (moment.mono_ms + PAIR_MS, presented, decision.flags)
             shown = "code-needed"
         if decision.reader:
             outputs.append(model.Indicate(decision.reader, shown))

@@ -7,7 +7,7 @@ unpacked when the image is opened; credentials and displays are searched in plac
 import struct
 
 from edge.decision import policy, rows
-from edge.decision.model import REMOTE
+from edge.decision.model import CODE, REMOTE
 from edge.decision.schedule import BUILT_IN, LocalTime, WeekType
 
 _unpack_from = struct.unpack_from
@@ -119,7 +119,6 @@ class Index:
 
     def _arrange(self):
         """Make of the small rows what is asked of them."""
-        self._matches = {}
         found = {}
         self._group_rows = {}
         self._groups = {}
@@ -195,24 +194,31 @@ class Index:
         known = self._read[which] = (group, from_s, to_s, state, flags, self._outputs[output])
         return known
 
-    def matching(self, group, door_id, medium, button, output):
-        """The grants of a group at a door that a medium (and a remote's button) matches: (output, schedules), or
-        None where there are none. `output`: the one that is asked for, "" for the one that a button's grant names."""
-        asked = (group, door_id, medium, button, output)
+    def matching(self, post, group, medium, button, own_output):
+        """The grants of a group that match at a place (`post`: one of posts or door_posts): (output, schedules), or
+        None where there are none. A badge, phone or mobile asks for the place's output; a code for the one it was given
+        for, else the door's first; a remote for the one that its button's grant names."""
+        if medium == CODE:
+            asked = (group, own_output)
+        else:
+            asked = (group * 8 + medium) * 8 + (button if medium == REMOTE and 0 < button < 5 else 0)
+        matches = post[4]
         try:
-            return self._matches[asked]
+            return matches[asked]
         except KeyError:
-            if len(self._matches) >= _READ:
-                self._matches.clear()
-            found = self._matches[asked] = self._match(group, door_id, medium, button, output)
+            if len(matches) >= _READ:
+                matches.clear()
+            found = matches[asked] = self._match(post, group, medium, button, own_output)
             return found
 
-    def _match(self, group, door_id, medium, button, output):
-        press = 1 << (button - 1) if 1 <= button <= 4 else 0
+    def _match(self, post, group, medium, button, own_output):
+        door_id, door, output, _, _ = post
+        if medium == CODE:
+            output = own_output or door.outputs[0]
+        press = 1 << (button - 1) if 0 < button < 5 else 0
+        grants = self._grants_of(group) if group in self._group_rows else _NO_DOORS
         found = []
-        for granted, media, buttons, schedule in (
-            self._grants_of(group) if group in self._group_rows else _NO_DOORS
-        ).get(door_id, ()):
+        for granted, media, buttons, schedule in grants.get(door_id, ()):
             if not media & (1 << medium):
                 continue
             if (buttons & press) if medium == REMOTE else granted == output:
@@ -255,10 +261,10 @@ class Index:
 
 def _post(reader, door, areas):
     """What authorize asks of a place: (door id, door row, the output that a badge asks for, the area that is entered
-    here or None). Only `in` readers are asked about areas."""
+    here or None, the matches worked out so far). Only `in` readers are asked about areas."""
     output = (reader.output if reader is not None else "") or door.outputs[0]
     enters = reader is not None and reader.direction == rows.IN and door.area_in
-    return door.id, door, output, areas[door.area_in] if enters else None
+    return door.id, door, output, areas[door.area_in] if enters else None, {}
 
 
 def _text(value):

@@ -1,0 +1,210 @@
+"""Which wire is where: the targets of agent.toml ("gpio:CHIP:LINE", "osdp:READER:NUMBER", "simulated"), checked, and
+the GPIO lines made of them."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from edge.lines.gpio import GpioLine, RequestLines, line_at
+from edge.lines.lights import GpioLights, ReaderLines
+from edge.lines.pulse_lines import PulseLines
+from edge.lines.relays import GpioOutput, GpioOutputs
+from edge.lines.switches import ACTIVE_LOW, DEBOUNCE_MS, GpioInput, GpioInputs
+from edge.reader.radio import RadioReceiver
+from edge.reader.wired_reader import WiredReader
+
+if TYPE_CHECKING:
+    from edge.config import Config, DoorLines, Radio, Wiegand
+
+SIMULATED = "simulated"
+
+
+class WiringError(ValueError):
+    """Wires that cannot be as agent.toml says; one line that says what to change."""
+
+
+class OsdpOutput(NamedTuple):
+    """An output of an OSDP reader."""
+
+    reader: str
+    number: int
+
+
+def osdp_output(target: str) -> OsdpOutput:
+    """The output that "osdp:READER:NUMBER" names. ValueError for anything else."""
+    kind, _, rest = target.partition(":")
+    reader, _, number = rest.rpartition(":")
+    if kind != "osdp" or not reader or not number.isdecimal():
+        raise ValueError(target)
+    return OsdpOutput(reader, int(number))
+
+
+def is_gpio(target: str) -> bool:
+    return target.startswith("gpio:")
+
+
+def check(config: "Config") -> None:
+    """WiringError where ids, addresses or lines are there twice, or a target is none."""
+    readers = [reader.id for bus in config.bus for reader in bus.readers]
+    wired = [wire.id for wire in _wired(config)]
+    _refuse_twins([*readers, *wired], "reader")
+    _refuse_twins([door.id for door in config.door], "door")
+    for bus in config.bus:
+        if len({reader.address for reader in bus.readers}) != len(bus.readers):
+            raise WiringError(f"bus {bus.port}: two readers have one address; each needs its own")
+    for door in config.door:
+        _check_door(config, door, readers)
+    _check_lines(config)
+
+
+def _refuse_twins(names: list[str], what: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise WiringError(f"{what} {twice[0]} is there twice; each {what} has its own id")
+
+
+def _check_door(config: "Config", door: "DoorLines", readers: list[str]) -> None:
+    if not door.outputs:
+        raise WiringError(f"door {door.id}: outputs is empty; name at least the strike's output")
+    for target in [*door.outputs.values(), door.contact, door.exit, door.tamper]:
+        if target == SIMULATED and config.simulated is None:
+            raise WiringError(f"door {door.id} is 'simulated', but there is no [simulated] board")
+        if target and target != SIMULATED and not is_gpio(target):
+            _check_osdp(door, target, readers)
+    for switch in (door.contact, door.exit, door.tamper):
+        if switch.startswith("osdp:"):
+            raise WiringError(f"door {door.id}: '{switch}': an OSDP reader's inputs are not read yet; use a GPIO line")
+
+
+def _check_osdp(door: "DoorLines", target: str, readers: list[str]) -> None:
+    try:
+        output = osdp_output(target)
+    except ValueError:
+        said = f"door {door.id}: '{target}' is no line; write 'gpio:CHIP:LINE', 'osdp:READER:NUMBER' or 'simulated'"
+        raise WiringError(said) from None
+    if output.reader not in readers:
+        raise WiringError(f"door {door.id}: reader {output.reader} of '{target}' is on no bus")
+
+
+def _check_lines(config: "Config") -> None:
+    """Every GPIO line is used once, by its right form; both lines of a reader are on one chip."""
+    used: dict[tuple[str, str], str] = {}
+    for target, where in _targets(config):
+        try:
+            line = line_at(target)
+        except ValueError:
+            raise WiringError(f"{where}: '{target}' is no line; write 'gpio:CHIP:LINE'") from None
+        if line in used:
+            raise WiringError(f"{where}: line {target} is {used[line]} already")
+        used[line] = where
+    for wire in _wired(config):
+        if line_at(wire.d0)[0] != line_at(wire.d1)[0]:
+            raise WiringError(f"reader {wire.id}: d0 and d1 must be on one chip")
+    known = {":".join(line) for line in used}
+    for options in config.gpio:
+        if options.line not in known:
+            raise WiringError(f"gpio line '{options.line}' is used nowhere; write CHIP:LINE as a door or reader does")
+
+
+def _targets(config: "Config") -> Iterator[tuple[str, str]]:
+    """(target, what it is for) of every GPIO line."""
+    for door in config.door:
+        named = {**door.outputs, "contact": door.contact, "exit": door.exit, "tamper": door.tamper}
+        for name, target in named.items():
+            if is_gpio(target):
+                yield target, f"door {door.id}'s {name}"
+    for wire in config.wiegand:
+        for name in ("d0", "d1", "green", "red", "buzzer"):
+            if getattr(wire, name):
+                yield getattr(wire, name), f"reader {wire.id}'s {name}"
+    for receiver in config.radio:
+        yield receiver.d0, f"reader {receiver.id}'s d0"
+        yield receiver.d1, f"reader {receiver.id}'s d1"
+
+
+def _wired(config: "Config") -> "list[Wiegand | Radio]":
+    return [*config.wiegand, *config.radio]
+
+
+class Gpio:
+    """Every GPIO line of a controller. `deliver` gets what switches and wired readers report; `request_lines`: a double
+    of gpiod's, where there is no GPIO."""
+
+    def __init__(
+        self, config: "Config", deliver: Callable[[object], None], request_lines: RequestLines | None = None
+    ) -> None:
+        self._options = {options.line: options for options in config.gpio}
+        relays = {
+            (door.id, name): GpioOutput(self._line(target, "as-is"), door.fail == "safe")
+            for door in config.door
+            for name, target in door.outputs.items()
+            if is_gpio(target)
+        }
+        self.relays = relays
+        self.outputs = GpioOutputs(relays, request_lines)
+        self._inputs = GpioInputs(list(self._switches(config)), deliver, request_lines)
+        lit = {wire.id: self._lights(wire) for wire in config.wiegand if wire.green or wire.red or wire.buzzer}
+        self.lights = GpioLights(lit, request_lines)
+        self.lit = frozenset(lit)
+        self._wired: list[Any] = [
+            *(WiredReader(wire.id, wire.keypad, wire.facility, wire.digits) for wire in config.wiegand),
+            *(RadioReceiver(wire.id, wire.format) for wire in config.radio),
+        ]
+        self._pulses = [
+            PulseLines((self._data(wire, wire.d0), self._data(wire, wire.d1)), reader, deliver, request_lines)
+            for wire, reader in zip(_wired(config), self._wired, strict=True)
+        ]
+
+    def claim_outputs(self) -> None:
+        """Take what moves and shines, locked and dark. lines.gpio.GpioError."""
+        self.outputs.claim()
+        self.lights.claim()
+
+    def claim_inputs(self) -> None:
+        """Take what is felt. lines.gpio.GpioError."""
+        self._inputs.claim()
+        for pulses in self._pulses:
+            pulses.claim()
+
+    def release(self) -> None:
+        """Lock everything and give every line back."""
+        for pulses in self._pulses:
+            pulses.release()
+        self._inputs.release()
+        self.lights.release()
+        self.outputs.release()
+
+    def status(self) -> dict[str, Any]:
+        """For people: relays, switches and wired readers."""
+        return {
+            "relays": self.outputs.status(),
+            "switches": self._inputs.status(),
+            "readers": [
+                {**reader.status(), "trouble": pulses.trouble}
+                for reader, pulses in zip(self._wired, self._pulses, strict=True)
+            ],
+        }
+
+    def _switches(self, config: "Config") -> Iterator[GpioInput]:
+        for door in config.door:
+            for kind, target in (("contact", door.contact), ("exit", door.exit), ("tamper", door.tamper)):
+                if is_gpio(target):
+                    yield GpioInput(self._line(target, "pull-up", ACTIVE_LOW[kind], DEBOUNCE_MS), kind, door.id)
+
+    def _lights(self, wire: "Wiegand") -> ReaderLines:
+        def line(target: str) -> GpioLine | None:
+            return self._line(target, "as-is", True) if target else None
+
+        return ReaderLines(line(wire.green), line(wire.red), line(wire.buzzer))
+
+    def _data(self, wire: "Wiegand | Radio", target: str) -> GpioLine:
+        return self._line(target, "pull-up", not wire.inverted)
+
+    def _line(self, target: str, bias: str, active_low: bool = False, debounce_ms: int = 0) -> GpioLine:
+        """A line with what [[gpio]] says of it, else what its use asks for."""
+        chip, line = line_at(target)
+        options = self._options.get(f"{chip}:{line}")
+        if options is not None:
+            active_low = active_low if options.active_low is None else options.active_low
+            bias = options.bias or bias
+            debounce_ms = debounce_ms if options.debounce_ms is None else options.debounce_ms
+        return GpioLine(chip, line, active_low, bias, debounce_ms)
