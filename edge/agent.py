@@ -42,6 +42,7 @@ from edge.wiring import Gpio
 PRUNE_EVERY_S = 600.0
 BETWEEN_SLICES_S = 0.01
 REBUILD_EVERY_S = 60.0
+LOCK_S = 0.25  # some slots of a bus, for the locks of a stop
 MOST_EVENTS = 5000  # of one answer of the local API
 SOFTWARE = f"vantail {__version__}"
 
@@ -139,6 +140,12 @@ class Agent:
             await api.stop()
             await asyncio.to_thread(self._log.close)
             await asyncio.to_thread(self._policies.close)
+
+    async def stop(self) -> None:
+        """Lock every strike while its line is still served; then `run` may be cancelled."""
+        self._lock_everything()
+        if self._buses:
+            await asyncio.sleep(LOCK_S)
 
     def submit(self, happened: object) -> None:
         """Take something that happened: an input of the decision core, or a report of a reader or line."""

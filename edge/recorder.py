@@ -31,7 +31,7 @@ class Recorder:
         self._trouble = trouble
         self._recovered = recovered
         self._committed = committed
-        self._backlog: deque[tuple[Sequence[Event], int, Mapping[str, bytes]]] = deque()
+        self._backlog: deque[tuple[Sequence[Event], int, dict[str, bytes]]] = deque()
         self._retrying: asyncio.Task[None] | None = None
         self._late_now = 0
         self.late = 0
@@ -52,8 +52,15 @@ class Recorder:
         except StorageError as error:
             self._hold_back(events, keep, revision)
             return self._say(str(error))
+        self._was_kept(keep)
         self._committed()
         return ""
+
+    def _was_kept(self, keep: Mapping[str, bytes]) -> None:
+        """What is kept now must not be overwritten by what waits since earlier."""
+        for _, _, earlier in self._backlog:
+            for name in keep:
+                earlier.pop(name, None)
 
     def _say(self, detail: str) -> str:
         self.late += 1
@@ -67,6 +74,7 @@ class Recorder:
         if recording.exception() is not None:
             self._hold_back(events, keep, revision)
             return
+        self._was_kept(keep)
         self._committed()
         self._say_recovered()
 
@@ -74,7 +82,7 @@ class Recorder:
         if sum(len(held[0]) for held in self._backlog) + len(events) > BACKLOG_EVENTS:
             self.dropped += len(events)
             return
-        self._backlog.append((events, revision, keep))
+        self._backlog.append((events, revision, dict(keep)))
         if self._retrying is None or self._retrying.done():
             self._retrying = asyncio.create_task(self._retry())
 

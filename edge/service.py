@@ -56,8 +56,14 @@ async def _run(config: Config, keys: keyring.Keyring, clock: Clock, started: Sta
         await started(agent)
     running = asyncio.ensure_future(agent.run())
     loop = asyncio.get_running_loop()
+    stopping: list[asyncio.Task[None]] = []
+
+    def told_to_stop() -> None:
+        if not stopping:
+            stopping.append(loop.create_task(_stop(agent, running)))
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(number, told_to_stop)
     _tell_systemd("READY=1")
     try:
         await running
@@ -65,6 +71,11 @@ async def _run(config: Config, keys: keyring.Keyring, clock: Clock, started: Sta
         _tell_systemd("STOPPING=1")
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from group
+
+
+async def _stop(agent: Agent, running: "asyncio.Future[None]") -> None:
+    await agent.stop()
+    running.cancel()
 
 
 def _tell_systemd(state: str) -> None:

@@ -33,23 +33,25 @@ class ApiServer:
         self._path = path
         self._handlers = handlers
         self._server: asyncio.AbstractServer | None = None
+        self._inode = 0
 
     async def start(self) -> None:
         """Listen. OSError where the path cannot be used; ApiError where another agent listens there."""
         if self._path.exists():
-            with contextlib.suppress(ApiError):
-                await asyncio.to_thread(call, self._path, "ping", timeout_s=2.0)
+            if await asyncio.to_thread(_is_answered, self._path):
                 raise ApiError(f"{self._path}: another agent is running here; stop it first")
-            self._path.unlink()
+            self._path.unlink(missing_ok=True)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self._path, limit=MAX_REQUEST)
         os.chmod(self._path, 0o660)
+        self._inode = self._path.stat().st_ino
 
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
             with contextlib.suppress(FileNotFoundError):
-                self._path.unlink()
+                if self._path.stat().st_ino == self._inode:  # else it is another's by now
+                    self._path.unlink()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -95,6 +97,14 @@ def call(path: Path, op: str, timeout_s: float = 10.0, **arguments: object) -> d
     if not answer.get("ok"):
         raise ApiError(str(answer.get("error", "the agent gave no reason")))
     return dict(answer)
+
+
+def _is_answered(path: Path) -> bool:
+    try:
+        call(path, "ping", timeout_s=2.0)
+    except ApiError:
+        return False
+    return True
 
 
 def _read_line(connection: socket.socket) -> bytes:
