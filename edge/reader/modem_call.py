@@ -7,7 +7,7 @@ What modems say of a call unasked differs and may be late; +CLCC (TS 27.007, 7.1
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edge.reader.modem_commands import Answer, Commands
+from edge.reader.modem_commands import SILENT, Answer, Commands
 from edge.reader.modem_commands import Command as Ask
 from edge.reader.modem_dialect import HANG_UP, TURN_AWAY
 
@@ -18,6 +18,7 @@ STUCK_MS = 15000  # a call that cannot be hung up
 MARGIN_MS = 10000  # the core ends a call by itself; should it not, the modem does, so long after the core's time
 TALK_MS = 120000  # as edge.decision.call
 MOST_EARLY_KEYS = 8
+MOST_CALLERS = 4  # while one call is being hung up
 
 # States of the call.
 IDLE, RUNG, CLEARING, DIALLING, CALLING, TALKING = "idle", "rung", "clearing", "dialling", "calling", "talking"
@@ -49,6 +50,7 @@ TABLE: dict[tuple[str, str], tuple[str, str]] = {
     (RUNG, "late"): (CLEARING, "_hand_over"),
     (RUNG, "gone"): (CLEARING, "_hand_over"),
     (CLEARING, "number"): (CLEARING, "_hand_over_another"),
+    (CLEARING, "again"): (CLEARING, "_hang_up_again"),
     (CLEARING, "clear"): (IDLE, "_cleared"),
     (IDLE, "dial"): (DIALLING, "_dial"),
     (DIALLING, "accepted"): (CALLING, ""),
@@ -90,8 +92,8 @@ class Call:
         self.is_stuck = False
         self._wanted: tuple[int, int] | None = None  # to be dialled when the line is free: number, delay_s
         self._number: int | None = None  # of the caller
-        self._last: tuple[int | None, int] = (None, -SAME_CALL_MS)  # the last caller, when he was hung up
-        self._dialled: tuple[int, int] = (0, 0)
+        self._last: tuple[int | None, int | None] = (None, None)  # the last caller, and when that was
+        self._told: set[int | None] = set()  # the callers told since a call began to be hung up
         self._early_keys = ""
         self._missing = 0
         self._is_turning_away = False
@@ -103,7 +105,8 @@ class Call:
     # --- what the owner asks and hears ----------------------------------------------------------------------
 
     def dial(self, number: int, delay_s: int, now_ms: int) -> None:
-        """Call `number` once the line is free; the last one asked for counts."""
+        """Call `number` once the line is free; a call that we made before ends first."""
+        self.hang_up(now_ms)
         self._wanted = (number, delay_s)
         self._due["wanted"] = now_ms + delay_s * 1000
         self._try_dial(now_ms)
@@ -137,6 +140,7 @@ class Call:
         elif self.state == RUNG and text == "NO CARRIER":
             self.happened("gone", now_ms)
         elif self.state in (CALLING, TALKING):
+            self._missing = max(self._missing, text in ("NO CARRIER", "NO ANSWER"))
             self._look(now_ms)
 
     def key(self, key: str, now_ms: int) -> None:
@@ -148,12 +152,14 @@ class Call:
             self._look(now_ms)
 
     def next_due(self) -> int | None:
+        """The time at which `due` has something to do, or None."""
         return min(self._due.values(), default=None)
 
     def due(self, now_ms: int) -> None:
         """Do what the time asks for."""
         for name in [name for name, at_ms in self._due.items() if at_ms <= now_ms]:
-            del self._due[name]
+            if self._due.pop(name, None) is None:
+                continue
             if name == "look":
                 self._look(now_ms)
             elif name == "wanted":
@@ -168,8 +174,7 @@ class Call:
     def happened(self, what: str, now_ms: int) -> None:
         """One step in TABLE."""
         self._now_ms = now_ms
-        state, action = TABLE.get((self.state, what), (self.state, ""))
-        self.state = state
+        self.state, action = TABLE.get((self.state, what), (self.state, ""))
         if action:
             getattr(self, action)()
 
@@ -184,15 +189,21 @@ class Call:
         self._due.pop("late", None)
         if self._rang_ms is None:
             self._rang_ms = self._now_ms
-        last, at_ms = self._last
-        if self._number is None or self._number != last or self._now_ms - at_ms >= SAME_CALL_MS:
+        if self._is_another(self._rang_ms):
             self._count()
         self._hang_up()
+        self._told = {self._number}
 
     def _hand_over_another(self) -> None:
-        """While one call is being hung up a line shows another caller: only one not yet told of counts."""
-        if self._number is not None and self._number != self._last[0]:
+        """A caller is shown while a call is being hung up: mostly the same one, who still rings."""
+        is_told = self._number is None or self._number in self._told or len(self._told) >= MOST_CALLERS
+        if not is_told and self._is_another(self._now_ms):
             self._count()
+            self._told.add(self._number)
+
+    def _is_another(self, rang_ms: int) -> bool:
+        last, at_ms = self._last
+        return at_ms is None or self._number != last or rang_ms - at_ms >= SAME_CALL_MS
 
     def _count(self) -> None:
         self._last = (self._number, self._now_ms)
@@ -208,7 +219,7 @@ class Call:
             self._commands.ask(Ask(TURN_AWAY, self._turned), self._now_ms, is_urgent=True)
 
     def _turned(self, answer: Answer) -> None:
-        self._look(self._now_ms)
+        self._look(answer.at_ms)
 
     # --- outgoing -------------------------------------------------------------------------------------------
 
@@ -218,32 +229,29 @@ class Call:
 
     def _dial(self) -> None:
         assert self._wanted is not None
-        number, delay_s = self._dialled = self._wanted
-        self._wanted = None
+        (number, delay_s), self._wanted = self._wanted, None
         self._due.pop("wanted", None)
         self.outgoing += 1
         self._early_keys, self._missing = "", 0
         wait_ms = delay_s * 1000 + MARGIN_MS
         self._due["limit"] = self._now_ms + wait_ms
         made = self.outgoing
-        self._commands.ask(
-            Ask(
-                f"ATD+{number};",  # ";": a voice call (V.250, 6.3.1; TS 27.007, 6.2)
-                lambda answer: self._dial_ended(made, answer),
-                wait_ms=wait_ms,
-                results=("BUSY", "NO CARRIER", "NO ANSWER", "NO DIALTONE", "NO DIAL TONE"),
-            ),
-            self._now_ms,
+        ask = Ask(
+            f"ATD+{number};",  # ";": a voice call (V.250, 6.3.1; TS 27.007, 6.2)
+            lambda answer: self._dial_ended(made, answer),
+            wait_ms=wait_ms,
+            results=("BUSY", "NO CARRIER", "NO ANSWER", "NO DIALTONE", "NO DIAL TONE"),
         )
+        self._commands.ask(ask, self._now_ms, is_urgent=True)
 
     def _dial_ended(self, made: int, answer: Answer) -> None:
         if made != self.outgoing or self.state != DIALLING:
             return
         if answer.is_ok:
-            self.happened("accepted", self._now_ms)
-            self._due["look"] = self._now_ms + LOOK_MS
+            self.happened("accepted", answer.at_ms)
+            self._due["look"] = answer.at_ms + LOOK_MS
         else:
-            self.happened("busy" if answer.final == "BUSY" else "gone", self._now_ms)
+            self.happened("busy" if answer.final == "BUSY" else "gone", answer.at_ms)
 
     def _answered(self) -> None:
         self._due["limit"] = self._now_ms + TALK_MS + MARGIN_MS
@@ -261,8 +269,7 @@ class Call:
         self._hang_up()
 
     def _interrupt(self) -> None:
-        if self._commands.current.startswith("ATD"):
-            self._commands.interrupt()
+        self._commands.withdraw("ATD", self._now_ms)
         self._hang_up()
 
     # --- hanging up: until +CLCC shows no call --------------------------------------------------------------
@@ -271,17 +278,21 @@ class Call:
         self._due.pop("limit", None)
         self._due.pop("look", None)
         self._is_turning_away = False
+        self._told = set()
         self._clearing_ms = self._now_ms
         self._ask_to_hang_up(0)
 
+    def _hang_up_again(self) -> None:
+        self._ask_to_hang_up(0)
+
     def _ask_to_hang_up(self, which: int) -> None:
-        self._commands.ask(
-            Ask(HANG_UP[which], lambda answer: self._hung_up(which, answer)), self._now_ms, is_urgent=True
-        )
+        ask = Ask(HANG_UP[which], lambda answer: self._hung_up(which, answer))
+        self._commands.ask(ask, self._now_ms, is_urgent=True)
 
     def _hung_up(self, which: int, answer: Answer) -> None:
         if self.state != CLEARING:
             return
+        self._now_ms = answer.at_ms
         if answer.is_ok and self._rang_ms is not None:
             self.hang_up_ms, self._rang_ms = self._now_ms - self._rang_ms, None
         if not answer.is_ok and which + 1 < len(HANG_UP):
@@ -291,7 +302,8 @@ class Call:
 
     def _cleared(self) -> None:
         self._rang_ms = None
-        self._last = (self._last[0], self._now_ms)
+        if self._told:
+            self._last = (self._last[0], self._now_ms)
         self._due.pop("look", None)
         self._try_dial(self._now_ms)
 
@@ -302,28 +314,33 @@ class Call:
         self._due.pop("look", None)
         if not self._looking:
             self._looking = True
-            self._commands.ask(Ask("AT+CLCC", self._looked, prefix="+CLCC:", least_fields=5), now_ms)
+            ask = Ask("AT+CLCC", self._looked, prefix="+CLCC:", least_fields=5)
+            self._commands.ask(ask, now_ms, is_urgent=True)
 
     def _looked(self, answer: Answer) -> None:
         """What +CLCC shows: our own call, somebody else's, or nothing."""
         self._looking = False
-        if self.state in (IDLE, RUNG):
-            return
-        self._due["look"] = self._now_ms + LOOK_MS
-        if not answer.is_ok:
-            return
+        self._now_ms = answer.at_ms
         own, foreign = _calls(answer.lines)
         if self.state == CLEARING:
-            self._look_while_clearing(is_clear=own is None and not foreign)
-            return
+            self._look_while_clearing(answer.final != SILENT and own is None and not foreign)
+        elif self.state in (CALLING, TALKING):
+            self._due["look"] = self._now_ms + LOOK_MS
+            if answer.is_ok:
+                self._look_at_calls(own, foreign)
+
+    def _look_at_calls(self, own: int | None, foreign: bool) -> None:
         self._is_turning_away = self._is_turning_away and foreign
         if foreign:
             self.happened("ring", self._now_ms)
-        self._missing = self._missing + 1 if own is None else 0
+        if own is not None:
+            self._missing = 0
         if own == _ACTIVE:
             self.happened("answered", self._now_ms)
-        elif self._missing > 1 or (self._missing and self.state == TALKING):
-            self.happened("gone", self._now_ms)
+        elif own is None:
+            self._missing += 1
+            if self._missing > 1 or self.state == TALKING:
+                self.happened("gone", self._now_ms)
 
     def _look_while_clearing(self, is_clear: bool) -> None:
         if is_clear:
@@ -331,7 +348,6 @@ class Call:
         elif self._now_ms - self._clearing_ms >= STUCK_MS:
             self.is_stuck = True
         else:
-            self._due.pop("look", None)
             self._due["again"] = self._now_ms + LOOK_MS
 
 

@@ -22,10 +22,11 @@ _ERRORS = ("+CME ERROR:", "+CMS ERROR:")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a command ended. `final`: the result code, or SILENT. `lines`: what came before it."""
+    """How a command ended, and when. `final`: the result code, or SILENT. `lines`: what came before it."""
 
     final: str
     lines: list[str] = field(repr=False)
+    at_ms: int
 
     @property
     def is_ok(self) -> bool:
@@ -93,9 +94,13 @@ class Commands:
             self._waiting.append(command)
         self._next(now_ms)
 
-    def interrupt(self) -> None:
-        """A character while a command runs ends it where the command can be ended (V.250, 5.6.1)."""
-        self.outgoing += b"\r"
+    def withdraw(self, beginning: str, now_ms: int) -> None:
+        """Take back the commands that begin so and wait for their turn. One that runs is ended by a character where
+        it can be ended (V.250, 5.6.1), and given up soon where it cannot."""
+        self._waiting = deque(command for command in self._waiting if not command.text.startswith(beginning))
+        if self.due_ms is not None and self.current.startswith(beginning):
+            self.outgoing += b"\r"
+            self.due_ms = min(self.due_ms, now_ms + ANSWER_MS)
 
     def line(self, text: str, now_ms: int) -> bool:
         """Whether the line belongs to the command that is waited for, which it may end."""
@@ -126,7 +131,7 @@ class Commands:
             return
         self._send(Command(PROBE, self._probed, PROBE_PREFIX, wait_ms=PROBE_MS), now_ms)
         if command is not None:
-            command.then(Answer(SILENT, []))
+            command.then(Answer(SILENT, [], now_ms))
 
     def _is_part(self, command: Command, text: str) -> bool:
         if command.prefix and text.startswith(command.prefix):
@@ -136,7 +141,7 @@ class Commands:
     def _finish(self, command: Command, final: str, now_ms: int) -> None:
         if command.text == PROBE and not self._lines:
             return  # the late end of what was given up before
-        answer = Answer(final, self._lines)
+        answer = Answer(final, self._lines, now_ms)
         self._current, self.due_ms, self._lines = None, None, []
         self._in_a_row = 0
         command.then(answer)

@@ -7,7 +7,7 @@ import re
 
 INTERNATIONAL, NATIONAL, UNKNOWN = 1, 2, 0  # type of number: bits 5-7 of <type>; 145 is international, 129 unknown
 _MOST_DIGITS = 15
-_LEAST_DIGITS = 7  # less is a service's short code, which nobody is known by
+_LEAST_DIGITS = 8  # less is a service's short code, which nobody is known by
 _DIGITS = re.compile(r"\+?[0-9]{1,20}", re.ASCII)
 
 # Country code → (what a caller dials before a number of his own country, before one of another). Others: "0", "00".

@@ -7,10 +7,10 @@ Only in PDU form: in text form a message's own lines stand between the modem's, 
 MOST_CHARACTERS = 160
 _ESCAPE = 0x1B
 
-# TS 23.038, 6.2.1: the default alphabet. The escape's place is a space: 6.2.1.1 says so for what is not shown.
+# TS 23.038, 6.2.1: the default alphabet. The escape is left out when read: what follows it is shown as in this table.
 GSM = (
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijkl"
-    "mnopqrstuvwxyzäöñüà"
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 
 
