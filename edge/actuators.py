@@ -1,9 +1,12 @@
 """Where outputs go: a door's strike to its line, a light to its reader, a call to its modem."""
 
+from collections.abc import Callable
+
 from edge.config import Config
 from edge.decision.indications import TABLE
 from edge.decision.model import HOLD, LOCK, Dial, HangUp, Indicate, Strike
 from edge.lines.simulated import SimulatedBoard
+from edge.reader.modem_line import Modem
 from edge.reader.osdp.bus import Bus
 from edge.wiring import SIMULATED, Gpio, is_gpio, osdp_output
 
@@ -12,10 +15,21 @@ class Actuators:
     """Performs outputs. A strike that waited for its record and was locked in the meantime is not performed:
     take a `ticket` when it is decided, hand it back with the strike."""
 
-    def __init__(self, config: Config, buses: dict[str, Bus], gpio: Gpio, board: SimulatedBoard | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        buses: dict[str, Bus],
+        gpio: Gpio,
+        modems: dict[str, Modem],
+        board: SimulatedBoard | None,
+        modem_of: Callable[[str], str],
+    ) -> None:
         self._targets = {(door.id, output): target for door in config.door for output, target in door.outputs.items()}
         self._gpio = gpio
         self._buses = buses  # reader → its bus
+        self._modems = modems
+        self._modem_of = modem_of  # door → the id of its panel's modem
+        self._calling: dict[str, Modem] = {}  # door → the modem of its running call, whatever a new policy says
         self._board = board
         self._locks: dict[tuple[str, str], int] = {}
         self._held: set[tuple[str, str]] = set()
@@ -54,11 +68,18 @@ class Actuators:
             self._board.indicate(shown.reader, shown.outcome)
 
     def dial(self, dial: Dial) -> None:
-        if self._board is not None:
+        modem = self._modems.get(self._modem_of(dial.door))
+        if modem is not None:
+            self._calling[dial.door] = modem
+            modem.dial(dial.door, dial.number, dial.delay_s)
+        elif self._board is not None:
             self._board.dial(dial.door, dial.panel, str(dial.number), dial.delay_s)
 
     def hang_up(self, hang_up: HangUp) -> None:
-        if self._board is not None:
+        modem = self._calling.pop(hang_up.door, None)
+        if modem is not None:
+            modem.hang_up(hang_up.door)
+        elif self._board is not None:
             self._board.hang_up(hang_up.door, hang_up.panel)
 
     def _move(self, strike: Strike, where: tuple[str, str]) -> None:

@@ -23,12 +23,11 @@ from edge.decision.policy import VerifiedDelta
 from edge.explaining import answer, presented_of
 from edge.keyring import Keyring
 from edge.lines.gpio import RequestLines
-from edge.lines.simulated import Barrier, LinePresented, SimulatedBoard
+from edge.lines.simulated import Barrier, SimulatedBoard
 from edge.policies import POLICY_ERRORS, Policies
-from edge.presenting import Presenting
-from edge.reader.inputs import ReaderInput
+from edge.presenting import Presenting, Report
+from edge.reader.modem_line import Modem
 from edge.reader.osdp.bus import Bus, BusReader
-from edge.reader.radio import RemotePressed
 from edge.recorder import Recorder
 from edge.storage.errors import StorageError
 from edge.storage.event_log import EventLog, LoggedEvent
@@ -89,7 +88,13 @@ class Agent:
         ]
         by_reader = {reader.id: self._buses[at] for at, bus in enumerate(config.bus) for reader in bus.readers}
         self._gpio = Gpio(config, self.submit, request_lines)
-        self._actuators = Actuators(config, by_reader, self._gpio, self._board)
+        self._modems = {
+            modem.id: Modem(
+                modem.id, modem.port, modem.baud, keys.modem_pins.get(modem.id), modem.country_code, self.submit
+            )
+            for modem in config.modem
+        }
+        self._actuators = Actuators(config, by_reader, self._gpio, self._modems, self._board, self._modem_of)
         self._synchroniser = self._connect() if config.uplink is not None else None
         self.submit(model.Started(kept, SOFTWARE))
 
@@ -130,6 +135,8 @@ class Agent:
                 tasks.create_task(self._rebuild_policy())
                 for bus in self._buses:
                     tasks.create_task(bus.run())
+                for modem in self._modems.values():
+                    tasks.create_task(modem.run())
                 if self._board is not None:
                     tasks.create_task(self._board.run())
                 if self._synchroniser is not None:
@@ -183,7 +190,7 @@ class Agent:
             return model.Tick()
 
     def _inputs(self, happened: object) -> Sequence[object]:
-        if isinstance(happened, ReaderInput | RemotePressed | LinePresented):
+        if isinstance(happened, Report):
             now_ms = time.monotonic_ns() // 1_000_000
             return self._presenting.inputs(happened, self._door_of(happened.reader), now_ms)
         return (happened,)
@@ -346,6 +353,11 @@ class Agent:
         row = index.readers.get(reader_id) if index is not None else None
         return row.door if row is not None else ""
 
+    def _modem_of(self, door_id: str) -> str:
+        index = self.controller.index
+        panel = index.panels.get(door_id) if index is not None else None
+        return panel.modem if panel is not None else ""
+
     def _format_of(self, reader_id: str) -> str:
         index = self.controller.index
         row = index.readers.get(reader_id) if index is not None else None
@@ -387,6 +399,7 @@ class Agent:
             ],
             "readers": [line for bus in self._buses for line in bus.status()],
             "calls": self.controller.calls(),
+            "modems": [modem.status() for modem in self._modems.values()],
             "gpio": self._gpio.status(),
             "board": self._board.status() if self._board is not None else None,
             "uplink": self._synchroniser.status() if self._synchroniser is not None else None,

@@ -22,7 +22,7 @@ _MEANINGS = {
     "key": "the file with this controller's TLS key",
     "rtc": "true where a battery-backed clock keeps the time",
     "bus": "an RS-485 line with OSDP readers",
-    "port": "the serial port of an OSDP line, such as /dev/ttyAMA0",
+    "port": "the serial port of an OSDP line or a modem, such as /dev/ttyAMA0",
     "baud": "the line's speed: 9600, 19200, 38400, 57600, 115200 or 230400",
     "readers": "the line's readers: {id, address}",
     "address": "an OSDP address, 0 to 126",
@@ -39,6 +39,8 @@ _MEANINGS = {
     "debounce_ms": "for how long a level must last to count, 0 to 200 ms",
     "wiegand": "a reader on two Wiegand lines",
     "radio": "a receiver of radio remotes on two Wiegand lines",
+    "modem": "a GSM modem on a serial port",
+    "country_code": "the modem's country, as in '33', for numbers that the network shows without it",
     "d0": "the data 0 line, 'gpio:CHIP:LINE'",
     "d1": "the data 1 line, on the same chip",
     "keypad": "how a Wiegand reader sends keys: '4', '8', '26-binary', '26-bcd'; left out where it has none",
@@ -84,6 +86,15 @@ class DoorLines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tamper: str = ""
     fail: Literal["secure", "safe"] = "secure"
     unlock_ms: Annotated[int, msgspec.Meta(ge=100, le=600_000)] = 5000
+
+
+class Modem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A GSM modem that is called to open, and calls residents."""
+
+    id: Name
+    port: Name
+    country_code: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,2}$")]
+    baud: Literal[9600, 19200, 38400, 57600, 115200, 230400] = 115200
 
 
 class GpioOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,6 +165,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bus: tuple[Bus, ...] = ()
     wiegand: tuple[Wiegand, ...] = ()
     radio: tuple[Radio, ...] = ()
+    modem: tuple[Modem, ...] = ()
     door: tuple[DoorLines, ...] = ()
     gpio: tuple[GpioOptions, ...] = ()
     keep_events: Annotated[int, msgspec.Meta(ge=1000, le=10_000_000)] = 100_000
@@ -215,4 +227,5 @@ def _resolve(config: Config, folder: Path) -> Config:
         uplink=uplink,
         simulated=simulated,
         bus=tuple(msgspec.structs.replace(bus, port=absolute(bus.port)) for bus in config.bus),
+        modem=tuple(msgspec.structs.replace(modem, port=absolute(modem.port)) for modem in config.modem),
     )

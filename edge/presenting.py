@@ -8,7 +8,10 @@ from edge.lines.simulated import LinePresented
 from edge.reader import card_format
 from edge.reader.inputs import CardRead, KeysPressed, LineDown, LineUp, PowerSeen, ReaderInput, Suspicion, TamperSeen
 from edge.reader.keypad import Keypad
+from edge.reader.modem_line import Ringing, TextReceived
 from edge.reader.radio import RemotePressed
+
+Report = ReaderInput | RemotePressed | Ringing | TextReceived | LinePresented
 
 
 class Presenting:
@@ -19,7 +22,7 @@ class Presenting:
         self._format_of = format_of
         self._keypads: dict[str, Keypad] = {}
 
-    def inputs(self, seen: ReaderInput | RemotePressed | LinePresented, door: str, now_ms: int) -> list[object]:
+    def inputs(self, seen: Report, door: str, now_ms: int) -> list[object]:
         """The inputs that a report completes. `door`: the reader's; `now_ms`: real monotonic time, for keys."""
         match seen:
             case CardRead(reader, bits, data, secure):
@@ -41,6 +44,10 @@ class Presenting:
                 return [model.ReaderAlarm(reader, detail)]
             case RemotePressed(reader, number, button):
                 return [model.Presented(reader, "", model.REMOTE, number, button, True)]
+            case Ringing(reader, number):
+                return [model.Presented(reader, "", model.PHONE, number, 0, True)]
+            case TextReceived(reader):
+                return [model.Noted("text-received", door, reader, "")]  # a text may say anything: it is not logged
             case LinePresented():
                 return [self._wired(seen)]
         raise TypeError(f"a reader reported {type(seen).__name__}")

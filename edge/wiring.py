@@ -45,7 +45,7 @@ def is_gpio(target: str) -> bool:
 def check(config: "Config") -> None:
     """WiringError where ids, addresses or lines are there twice, or a target is none."""
     readers = [reader.id for bus in config.bus for reader in bus.readers]
-    wired = [wire.id for wire in _wired(config)]
+    wired = [wire.id for wire in (*_wired(config), *config.modem)]
     _refuse_twins([*readers, *wired], "reader")
     _refuse_twins([door.id for door in config.door], "door")
     for bus in config.bus:
