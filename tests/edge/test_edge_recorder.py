@@ -1,0 +1,192 @@
+"""Record first, within a budget: what happens to events while the disk is slow, fails, and is well again."""
+
+import asyncio
+import contextlib
+import threading
+from concurrent.futures import Future
+
+import pytest
+
+from edge import recorder as recorders
+from edge.decision import model
+from edge.recorder import Recorder
+from edge.storage.errors import StorageError
+from edge.storage.event_log import EventLog
+from edge.storage.state_store import StateStore
+
+DEADLINE_S = 30
+
+
+def event(number):
+    """A passage with that badge."""
+    return model.Event(
+        1_800_000_000_000 + number, True, "front", "front-in", "badge", number, model.OPEN, "", "door", ""
+    )
+
+
+class Said:
+    """What a Recorder tells the agent."""
+
+    def __init__(self):
+        self.troubles, self.recovered, self.commits = [], [], 0
+
+    def committed(self):
+        self.commits += 1
+
+
+class FailingLog:
+    """A double of the log: the next `failures` records fail as on a full disk, the others are the real log's."""
+
+    def __init__(self, log, failures):
+        self._log, self.failures, self.attempts = log, failures, 0
+
+    def record(self, events, revision, late=False, keep=None):
+        self.attempts += 1
+        if self.failures > 0:
+            self.failures -= 1
+            failed = Future()
+            failed.set_exception(StorageError("events.db: the disk is full; free space on it", "SQLITE_FULL"))
+            return failed
+        return self._log.record(events, revision, late, keep)
+
+
+@contextlib.contextmanager
+def held_up(log):
+    """The storage thread does nothing inside the block, as if the disk did not answer."""
+    reached, release = threading.Event(), threading.Event()
+
+    def stand_still(_):
+        reached.set()
+        release.wait(DEADLINE_S)
+
+    log.database.read(stand_still)
+    assert reached.wait(DEADLINE_S)
+    try:
+        yield
+    finally:
+        release.set()
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A real log."""
+    opened = EventLog.open(tmp_path / "events.db")
+    yield opened
+    opened.close()
+
+
+def made(log):
+    said = Said()
+    return Recorder(log, said.troubles.append, said.recovered.append, said.committed), said
+
+
+async def until(condition, what):
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+    assert condition(), what
+
+
+def numbers(log):
+    """(badge, late) of each event on disk, in the log's order."""
+    return [(one.event.credential, one.late) for one in log.read(1).result(DEADLINE_S)]
+
+
+def test_recorded_events_are_durable_when_it_answers(log):
+    """An empty answer: they are in the file, with what is kept beside them, and the uplink is told."""
+
+    async def play():
+        recorder, said = made(log)
+        assert await recorder.record([event(1), event(2)], {"lockout": b"x"}, 7, waits=True) == ""
+        assert log.last_seq == 2
+        assert (said.commits, said.troubles, recorder.late) == (1, [], 0)
+
+    asyncio.run(play())
+    assert numbers(log) == [(1, False), (2, False)]
+    assert StateStore(log.database).load().result(DEADLINE_S)["lockout"] == b"x"
+
+
+def test_slow_disk_is_waited_for_within_the_budget_only(log):
+    """The answer says why, the event is written when the disk is back, marked late; trouble and recovery are told."""
+
+    async def play():
+        recorder, said = made(log)
+        with held_up(log):
+            why = await recorder.record([event(1)], {}, 1, waits=True)
+            assert "did not answer within 100 ms" in why
+            assert said.troubles == [why]
+            assert (log.last_seq, said.recovered) == (0, [])
+        await until(lambda: said.recovered, "it recovers")
+        assert (said.recovered, recorder.late, said.commits) == ([1], 1, 1)
+        assert await recorder.record([event(2)], {}, 1, waits=True) == ""
+
+    asyncio.run(play())
+    assert numbers(log) == [(1, True), (2, False)]
+
+
+def test_what_nobody_waits_for_is_not_late(log):
+    """A denial has no strike that waits: however slow the disk, its event is on time."""
+
+    async def play():
+        recorder, said = made(log)
+        with held_up(log):
+            writing = asyncio.create_task(recorder.record([event(1)], {}, 1, waits=False))
+            await asyncio.sleep(0)  # it is on its way
+            assert "did not answer" in await recorder.record([event(2)], {}, 1, waits=True)
+            assert not writing.done()
+        assert await writing == ""
+        assert len(said.troubles) == 1
+
+    asyncio.run(play())
+    assert numbers(log) == [(1, False), (2, True)]
+
+
+def test_failing_disk_keeps_events_in_memory_and_writes_them_later(log, monkeypatch):
+    """All of them, once, in their order, marked late; recovery is told when the last is on disk."""
+    monkeypatch.setattr(recorders, "RETRY_S", 0.01)
+
+    async def play():
+        failing = FailingLog(log, 5)
+        recorder, said = made(failing)
+        for number in range(3):
+            assert "disk is full" in await recorder.record([event(number)], {}, 1, waits=True)
+        assert log.last_seq == 0
+        await until(lambda: said.recovered, "it recovers")
+        assert log.last_seq == 3
+        assert (recorder.late, recorder.dropped, said.recovered) == (3, 0, [3])
+
+    asyncio.run(play())
+    assert numbers(log) == [(0, True), (1, True), (2, True)]
+
+
+def test_state_that_was_kept_later_is_not_overwritten_by_an_earlier_one(log, monkeypatch):
+    """A lockout that could not be written comes back from memory after a newer one: the newer stays."""
+    monkeypatch.setattr(recorders, "RETRY_S", 0.01)
+
+    async def play():
+        failing = FailingLog(log, 1)
+        recorder, said = made(failing)
+        await recorder.record([event(1)], {"lockout": b"old"}, 1, waits=True)
+        assert await recorder.record([event(2)], {"lockout": b"new"}, 1, waits=True) == ""
+        await until(lambda: said.recovered, "it recovers")
+
+    asyncio.run(play())
+    assert StateStore(log.database).load().result(DEADLINE_S)["lockout"] == b"new"
+
+
+def test_memory_is_bounded_and_what_is_dropped_is_counted(log, monkeypatch):
+    """Beyond the backlog's size nothing is held, and the count says how much went."""
+    monkeypatch.setattr(recorders, "BACKLOG_EVENTS", 4)
+    monkeypatch.setattr(recorders, "RETRY_S", 0.01)
+
+    async def play():
+        failing = FailingLog(log, 1_000_000)
+        recorder, said = made(failing)
+        for number in range(7):
+            await recorder.record([event(number)], {}, 1, waits=True)
+        assert recorder.dropped == 3
+        failing.failures = 0
+        await until(lambda: said.recovered, "it recovers")
+
+    asyncio.run(play())
+    assert numbers(log) == [(number, True) for number in range(4)]
