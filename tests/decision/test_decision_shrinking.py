@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import building_files
 import oracle
 import random_sites
 import site_rows
@@ -89,7 +90,8 @@ def test_small_policies_and_days_agree(data: st.DataObject) -> None:
     day = sorted(data.draw(st.lists(questions(site), min_size=1, max_size=8)), key=lambda step: step[2].utc)
     answers = [oracle.decide(site, *step) for step in day]
     steps = [(site, ask, now, answer) for (_, ask, now), answer in zip(day, answers, strict=True)]
-    note(f"{site}\n{random_sites.as_day(steps)}")
+    files = "".join(f"--- {name}\n{text}" for name, text in building_files.files_of(site).items())
+    note(f"{site}\n{files}--- day.csv\n{random_sites.as_day(steps)}")  # for `vantail replay`
     assert [ask_core(index, site, *step) for step in day] == answers
 
 
