@@ -57,6 +57,13 @@ class Actuators:
         for door, output in sorted(self._held):
             self._move(Strike(door, output, HOLD), (door, output))
 
+    def reader_back(self, reader: str) -> None:
+        """A reader is on line again: what it was told meanwhile was lost, so its outputs are told how they shall be
+        now. Never a pulse: whoever was let through then has gone."""
+        for where, target in self._targets.items():
+            if target.startswith("osdp:") and osdp_output(target).reader == reader:
+                self._move(Strike(*where, HOLD if where in self._held else LOCK), where)
+
     def indicate(self, shown: Indicate) -> None:
         """Show an outcome at a reader."""
         bus = self._buses.get(shown.reader)

@@ -26,6 +26,7 @@ from edge.lines.gpio import RequestLines
 from edge.lines.simulated import Barrier, SimulatedBoard
 from edge.policies import POLICY_ERRORS, Policies
 from edge.presenting import Presenting, Report
+from edge.reader.inputs import LineUp
 from edge.reader.modem_line import Modem
 from edge.reader.osdp.bus import Bus, BusReader
 from edge.recorder import Recorder
@@ -41,6 +42,7 @@ from edge.wiring import Gpio
 PRUNE_EVERY_S = 600.0
 BETWEEN_SLICES_S = 0.01
 REBUILD_EVERY_S = 60.0
+CLOCK_TRUST = "clock-trust"  # kept: the boot in which a source vouched for wall time
 LOCK_S = 0.25  # some slots of a bus, for the locks of a stop
 MOST_EVENTS = 5000  # of one answer of the local API
 SOFTWARE = f"vantail {__version__}"
@@ -66,6 +68,8 @@ class Agent:
         self._policies = policies
         self._queue: asyncio.Queue[object] = asyncio.Queue()
         self._performing: set[asyncio.Task[None]] = set()
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._trust_is_kept = False  # that this boot's clock is trusted
         self.decisions = 0  # credentials decided
         self.decision_us = 0.0  # what the last one took
         self._started_at = time.monotonic()
@@ -110,13 +114,20 @@ class Agent:
         store = await asyncio.to_thread(PolicyStore.open, data / "policy.db")
         state = StateStore(log.database)
         clock.raise_floor(await asyncio.wrap_future(state.floor_ms()))
-        agent = cls(config, keys, clock, log, await asyncio.wrap_future(state.load()), Policies(store), request_lines)
-        agent._recall_troubles(log.report, store.report)
+        kept = await asyncio.wrap_future(state.load())
+        if kept.get(CLOCK_TRUST) == boot_id().encode():
+            clock.believe()
+        policies = Policies(store)
+        index, trouble = None, ""
         try:
-            index = await agent._policies.load()
+            index = await policies.load()
         except POLICY_ERRORS as error:
-            index = None
-            agent.submit(model.LogTrouble("", str(error)))
+            trouble = str(error)
+            await policies.forget()
+        agent = cls(config, keys, clock, log, kept, policies, request_lines)
+        agent._recall_troubles(log.report, store.report)
+        if trouble:
+            agent.submit(model.LogTrouble("", trouble))
         if index is not None:
             agent._put_in_force(index)
         return agent
@@ -131,6 +142,7 @@ class Agent:
             self._gpio.claim_inputs()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._decide())
+                tasks.create_task(self._watch())
                 tasks.create_task(self._prune())
                 tasks.create_task(self._rebuild_policy())
                 for bus in self._buses:
@@ -190,6 +202,8 @@ class Agent:
             return model.Tick()
 
     def _inputs(self, happened: object) -> Sequence[object]:
+        if isinstance(happened, LineUp):
+            self._actuators.reader_back(happened.reader)
         if isinstance(happened, Report):
             now_ms = time.monotonic_ns() // 1_000_000
             return self._presenting.inputs(happened, self._door_of(happened.reader), now_ms)
@@ -244,6 +258,9 @@ class Agent:
         trusted_ms = [event.at_ms for event in events if event.trusted]
         if trusted_ms:
             self._clock.raise_floor(max(trusted_ms))
+            if not self._trust_is_kept:
+                keep[CLOCK_TRUST] = boot_id().encode()
+                self._trust_is_kept = True
         failure = await self._recorder.record(events, keep, revision, waits=bool(allowed))
         for strike, ticket in allowed:
             if failure and self._denies_on_failure(strike.door):
@@ -260,7 +277,16 @@ class Agent:
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._performing.add(task)
-        task.add_done_callback(self._performing.discard)
+        task.add_done_callback(self._performed)
+
+    def _performed(self, task: asyncio.Task[None]) -> None:
+        self._performing.discard(task)
+        if not task.cancelled() and task.exception() is not None and not self._broken.done():
+            self._broken.set_exception(task.exception() or RuntimeError())
+
+    async def _watch(self) -> None:
+        """Raise what broke while outputs were performed: a part that fails unseen is worse than a new start."""
+        await self._broken
 
     async def _answer_barrier(self, number: int, before: set[asyncio.Task[None]]) -> None:
         if before:
@@ -326,7 +352,7 @@ class Agent:
     async def _apply_policy(self, delta: VerifiedDelta) -> tuple[tuple[int, int], bytes]:
         try:
             self._put_in_force(await self._policies.apply(delta))
-        except POLICY_ERRORS as error:
+        except Exception as error:  # whatever it is, the policy in force goes on, and the manager learns which it is
             self._policy_refused("policy", type(error).__name__, str(error))
         return self._policy_version()
 

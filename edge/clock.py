@@ -31,6 +31,9 @@ class Clock(Protocol):
     def raise_floor(self, utc_ms: int) -> None:
         """It cannot be earlier than this."""
 
+    def believe(self) -> None:
+        """A source vouched for wall time earlier in this boot."""
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -58,6 +61,9 @@ class SystemClock:
 
     def raise_floor(self, utc_ms: int) -> None:
         self._floor_ms = max(self._floor_ms, utc_ms)
+
+    def believe(self) -> None:
+        self._trusted = True
 
     def _ask(self, mono_s: float) -> None:
         if mono_s - self._asked_at < 1.0 and self._asked_at:

@@ -36,7 +36,7 @@ class Policies:
     async def load(self) -> Index | None:
         """The index of what is stored, or None before the first policy. StorageError, PolicyError where the rows
         cannot be used."""
-        if self.version == (0, 0):
+        if self.version[1] == 0:
             return None
         self._index = await asyncio.to_thread(self._open_image, self.version, self.digest) or await self._from_rows()
         return self._index
@@ -75,6 +75,11 @@ class Policies:
                 index = index.changed(delta.rows, delta.gone, (delta.epoch, delta.to_revision), delta.digest)
             self._index = index
             return index
+
+    async def forget(self) -> None:
+        """Rows that cannot be used: the image goes, the rows go, and the manager will be asked for a snapshot."""
+        await asyncio.wrap_future(self._store.discard_image())
+        await asyncio.wrap_future(self._store.forget())
 
     def close(self) -> None:
         """Blocking: finish what is queued and close policy.db."""

@@ -26,7 +26,7 @@ class Presenting:
         """The inputs that a report completes. `door`: the reader's; `now_ms`: real monotonic time, for keys."""
         match seen:
             case CardRead(reader, bits, data, secure):
-                number = card_format.number_of(bits, data, self._format_of(reader))
+                number = self._number(bits, data, self._format_of(reader))
                 return [model.Presented(reader, "", model.BADGE, number, 0, secure)]
             case KeysPressed(reader, text, secure):
                 codes = self._keypads.setdefault(reader, Keypad()).feed(text, now_ms)
@@ -51,6 +51,10 @@ class Presenting:
             case LinePresented():
                 return [self._wired(seen)]
         raise TypeError(f"a reader reported {type(seen).__name__}")
+
+    def _number(self, bits: int, data: bytes, name: str) -> int | None:
+        """A card's number; None, which is unknown, also where the policy names a format that this agent has not."""
+        return card_format.number_of(bits, data, name) if not name or name in card_format.FORMATS else None
 
     def _wired(self, seen: LinePresented) -> object:
         """A wired reader: its line is inside the wall, there is no channel to secure."""

@@ -34,6 +34,7 @@ class Recorder:
         self._backlog: deque[tuple[Sequence[Event], int, dict[str, bytes]]] = deque()
         self._retrying: asyncio.Task[None] | None = None
         self._late_now = 0
+        self._is_full = False
         self.late = 0
         self.dropped = 0
 
@@ -43,7 +44,7 @@ class Recorder:
         recording = self._log.record(events, revision, keep=keep)
         future = asyncio.wrap_future(recording)
         try:
-            await asyncio.wait_for(asyncio.shield(future), BUDGET_S if waits else None)
+            seqs = await asyncio.wait_for(asyncio.shield(future), BUDGET_S if waits else None)
         except TimeoutError:
             recording.mark_late()
             self._late_now += 1
@@ -52,8 +53,17 @@ class Recorder:
         except StorageError as error:
             self._hold_back(events, keep, revision)
             return self._say(str(error))
+        except Exception as error:  # an event that no row can hold: it is lost, and that is said
+            self.dropped += len(events)
+            return self._say(f"an event could not be written: {type(error).__name__}")
         self._was_kept(keep)
         self._committed()
+        if 0 in seqs:
+            self._is_full = True
+            return self._say("the log is full of events that the cloud has not acknowledged")
+        if self._is_full:
+            self._is_full = False
+            self._say_recovered()
         return ""
 
     def _was_kept(self, keep: Mapping[str, bytes]) -> None:
@@ -71,8 +81,12 @@ class Recorder:
         self, recording: Recording, events: Sequence[Event], keep: Mapping[str, bytes], revision: int
     ) -> None:
         self._late_now -= 1
-        if recording.exception() is not None:
+        error = recording.exception()
+        if isinstance(error, StorageError):
             self._hold_back(events, keep, revision)
+        elif error is not None:
+            self.dropped += len(events)
+        if error is not None:
             return
         self._was_kept(keep)
         self._committed()
@@ -94,6 +108,8 @@ class Recorder:
                 await asyncio.wrap_future(self._log.record(events, revision, late=True, keep=keep))
             except StorageError:
                 continue
+            except Exception:
+                self.dropped += len(events)  # it can never be written, and must not keep the others waiting
             self._backlog.popleft()
             self._committed()
         self._say_recovered()

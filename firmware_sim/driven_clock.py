@@ -23,6 +23,9 @@ class DrivenClock:
     def raise_floor(self, utc_ms: int) -> None:
         self._floor_ms = max(self._floor_ms, utc_ms)
 
+    def believe(self) -> None:
+        """The simulator alone says whether wall time is trusted."""
+
     def move_by(self, passed_ms: int) -> None:
         """Let time pass on both clocks."""
         self.mono_ms += passed_ms

@@ -42,18 +42,18 @@ class Controller:
 
     def handle(self, happened, moment):
         """Take one input (a value of edge.decision.model) at a moment. Returns the outputs, in order."""
-        outputs = self._clock_changed(moment)
-        outputs.extend(self._due(moment))
-        outputs.extend(self._doors.stand(moment))  # before the input: what it opens must outlast what just ended
+        before = self._clock_changed(moment)
+        before.extend(self._due(moment))
+        before.extend(self._doors.stand(moment))  # before the input: what it opens must outlast what just ended
         name = type(happened).__name__
-        urgent = []
+        urgent, outputs = [], []
         if name == "ExitPressed":
             urgent = self._exit(happened, moment)
         else:
             outputs.extend(_HANDLERS[name](self, happened, moment))
         outputs.extend(self._doors.stand(moment))
         outputs.extend(self._show(moment))
-        return _in_order(outputs, urgent)
+        return _in_order(before, urgent, outputs)
 
     def next_deadline(self, moment):
         """The monotonic ms at which a Tick is due, or None."""
@@ -334,6 +334,8 @@ class Controller:
     def _policy_replaced(self, replaced, moment):
         before, self.index = self.index, replaced.index
         outputs = self._doors.use(self.index)
+        for door_id in [name for name in sorted(self.doors) if self._doors.is_locked_down(name)]:
+            outputs.extend(self._doors.lock(door_id, moment))
         for call in [call for door, call in self._calls.items() if self.index.panels.get(door) != call.panel]:
             call.verdict = reasons.NOT_COMPLETED
             outputs.extend(self._settle(call, [model.HangUp(call.panel.door, call.panel.id)], moment))
@@ -396,19 +398,20 @@ def _lines(words):
     return b"".join([word.encode() + b"\n" for word in sorted(words)])
 
 
-def _in_order(outputs, urgent):
-    """What locks waits for nothing; an exit waits for no record; what a record allows comes after it. A lock that
-    follows the release of the same output stays behind it."""
-    locks, records, others = [], [], []
+def _in_order(before, urgent, outputs):
+    """What locks waits for nothing, nor does the rest of a pulse that was recorded when it began; an exit waits for no
+    record; what a record allows comes after it. A lock that follows the release of the same output stays behind it."""
+    early, records, others = [], [], []
     released = set()
-    for output in outputs:
+    for output in before + outputs:
         if isinstance(output, (model.Record, model.Keep)):
             records.append(output)
         elif not isinstance(output, model.Strike):
             others.append(output)
         elif output.ms == model.LOCK and (output.door, output.output) not in released:
-            locks.append(output)
+            early.append(output)
         else:
             released.add((output.door, output.output))
-            others.append(output)
-    return locks + urgent + records + others
+            is_rest = output.ms > 0 and any([output is earlier for earlier in before])
+            (early if is_rest else others).append(output)
+    return early + urgent + records + others

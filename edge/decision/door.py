@@ -21,6 +21,7 @@ _WATCH = ("watch", "")
 _RELOCK = ("relock", "")
 _STAND = ("stand", "")
 _LOCK = ("lock", "")
+_FINISH = ("finish", "")
 
 # (state, stimulus) → (new state, actions). A pair that is not here changes nothing.
 TABLE = {
@@ -45,6 +46,8 @@ TABLE = {
     (FORCED, "stand"): (STANDING, (_STAND,)),
     (STANDING, "stand-over"): (SECURE, (_LOCK,)),
     (STANDING, "stand-over-ajar"): (OPENED, (_LOCK, _WATCH)),
+    (STANDING, "stand-over-in-pulse"): (UNLOCKED, (_FINISH,)),
+    (STANDING, "stand-over-ajar-in-pulse"): (OPENED, (_FINISH, _WATCH)),
     (STANDING, "released"): (STANDING, (_STAND,)),
 }
 
@@ -76,11 +79,11 @@ class Door:
     def release(self, output, ms, mono_ms, for_exit=False):
         """Unlock an output for `ms`. An exit's pulse is not cut short by `lock`."""
         is_main = output == self.row.outputs[0]
-        if is_main and self.state == STANDING:
-            return self._go("released", mono_ms)
         if is_main:
             self._for_exit = for_exit or (self._for_exit and output in self._pulses)
         self._pulses[output] = max(mono_ms + ms, self._pulses.get(output, 0))
+        if is_main and self.state == STANDING:  # the pulse counts where the door ceases to stand open meanwhile
+            return self._go("released", mono_ms)
         strike = model.Strike(self.row.id, output, self._pulses[output] - mono_ms)
         return [strike] + (self._go("released", mono_ms) if is_main else [])
 
@@ -101,31 +104,34 @@ class Door:
             return []
         if wanted:
             return self._go("stand", mono_ms)
-        return self._go("stand-over-ajar" if self.leaf_open else "stand-over", mono_ms)
+        stimulus = "stand-over-ajar" if self.leaf_open else "stand-over"
+        return self._go(stimulus + "-in-pulse" if self.pulse_running() else stimulus, mono_ms)
 
     def lock(self, mono_ms):
         """End every pulse but an exit's at once: a record failed at a door that denies then, or a lockdown."""
         outputs = []
         main = self.row.outputs[0]
         for output in [name for name in self._pulses if name != main or not self._for_exit]:
-            del self._pulses[output]
-            outputs.append(model.Strike(self.row.id, output, model.LOCK))
-            if output == main:
-                outputs.extend(self._go("pulse-over", mono_ms))
+            outputs.extend(self._end_pulse(output, mono_ms))
         return outputs
 
     def due(self, mono_ms):
         """Everything whose time has come."""
         outputs = []
         for output in [name for name in self._pulses if self._pulses[name] <= mono_ms]:
-            del self._pulses[output]
-            outputs.append(model.Strike(self.row.id, output, model.LOCK))
-            if output == self.row.outputs[0]:
-                outputs.extend(self._go("pulse-over", mono_ms))
+            outputs.extend(self._end_pulse(output, mono_ms))
         if self._held_due_ms is not None and self._held_due_ms <= mono_ms:
             self._held_due_ms = None
             outputs.extend(self._go("held-due", mono_ms))
         return outputs
+
+    def _end_pulse(self, output, mono_ms):
+        del self._pulses[output]
+        if output != self.row.outputs[0]:
+            return [model.Strike(self.row.id, output, model.LOCK)]
+        if self.state == STANDING:
+            return []
+        return [model.Strike(self.row.id, output, model.LOCK)] + self._go("pulse-over", mono_ms)
 
     def next_due(self):
         """The next monotonic ms at which `due` has something to do, or None."""
@@ -153,8 +159,9 @@ class Door:
             self._held_due_ms = mono_ms + self.row.held_open_s * 1000 if self.row.held_open_s else None
         elif verb == "stand":
             self._held_due_ms = None
-            self._pulses.pop(main, None)
             return [model.Strike(self.row.id, main, model.HOLD)]
+        elif verb == "finish":
+            return [model.Strike(self.row.id, main, self._pulses[main] - mono_ms)]
         elif verb == "lock" or (verb == "relock" and self.row.relock_on_open):
             self._pulses.pop(main, None)
             return [model.Strike(self.row.id, main, model.LOCK)]

@@ -73,6 +73,19 @@ class PolicyStore:
             lambda connection: _digest_bytes(_hash_sum(row for (row,) in connection.execute("SELECT packed FROM row")))
         )
 
+    def forget(self) -> "Future[None]":
+        """Let go of rows that cannot be used, after a copy was set aside: the revision that they were is taken again,
+        an older one is not."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM row")
+            connection.execute("UPDATE policy SET revision = max(revision - 1, 0), digest = ?", (bytes(32),))
+
+        def after(_: None) -> None:
+            self._version, self._digest = (self._version[0], max(self._version[1] - 1, 0)), bytes(32)
+
+        return self._database.write(work, after=after)
+
     def write_image(self, image: bytes) -> "Future[None]":
         """Put `image` at image_path, whole or not at all. A mapping of the one before stays valid."""
         return self._database.read(lambda _: _replace_file(self.image_path, image))

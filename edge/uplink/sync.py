@@ -109,6 +109,7 @@ class Sync:
         self._hello_ms: int | None = None  # when the next hello is due
         self._last_hello_ms: int | None = None
         self._parts_ms: int | None = None  # when waiting for the missing parts ends
+        self._untaken = 0  # policies in a row that the store did not take
         self._refused: Counter[str] = Counter()
         self._unsaid: Counter[tuple[str, str]] = Counter()
         self._said_ms: dict[tuple[str, str], int] = {}
@@ -192,10 +193,13 @@ class Sync:
 
     def policy_changed(self, version: tuple[int, int], digest: bytes, now_ms: int) -> list[Action]:
         """The store has applied a change, or refused it and still holds `version`: the manager learns which."""
+        is_taken = version != self._version
         self._version, self._digest = version, digest
         self._parts.settle(self._revision)
         self._parts_ms = None if not self._parts.waiting else self._parts_ms
-        self._hello_ms = now_ms
+        # The manager answers a hello with the whole policy: one that the store cannot take is not asked for at once.
+        self._untaken = 0 if is_taken else self._untaken + 1
+        self._hello_ms = now_ms + min(HELLO_LEAST_MS << self._untaken, HELLO_MS) if self._untaken else now_ms
         return self.tick(now_ms)
 
     def received(self, suffix: str, payload: bytes, now_ms: int) -> list[Action]:
