@@ -63,4 +63,46 @@ class Suspicion:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class InputsSeen:
+    """The reader's own inputs, input 0 first, active or not: once a session, and when one changes."""
+
+    reader: str
+    states: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsSeen:
+    """The reader's own outputs, output 0 first: when it was asked."""
+
+    reader: str
+    states: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderMoved:
+    """The reader answers at another address, or at another speed, from now on."""
+
+    reader: str
+    address: int
+    baud: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """The reader has proved its new key: keep it, and forget the old one."""
+
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotPaired:
+    """The reader's new key was given up, and why: the old one, if there was one, holds."""
+
+    reader: str
+    detail: str
+
+
 ReaderInput = CardRead | KeysPressed | LineUp | LineDown | TamperSeen | PowerSeen | Suspicion
+# Of an installer's and a line's interest; nobody presented anything.
+ReaderNews = InputsSeen | OutputsSeen | ReaderMoved | Paired | NotPaired

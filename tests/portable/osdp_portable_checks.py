@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 
-from edge.reader.osdp import frame, link, messages, secure
+from edge.reader.osdp import facts, frame, key_change, link, messages, secure
 
 try:
     import cryptolib
@@ -97,27 +97,37 @@ def check_sealed_frame():
     check(secure.weakness(SCBK) == "", "good key")
 
 
-class Reader:
-    """The other end of a link, for a handshake and a card."""
+NEW_KEY = b"\xc3\x51\x9a\x07\xe8\x64\x2f\xbd\x10\x95\x3e\xcc\x77\xa4\x08\x1f"
 
-    def __init__(self):
+
+class Reader:
+    """The other end of a link, for a handshake, a card, and a new key. scbk None: in install mode."""
+
+    def __init__(self, scbk):
         self.queue = [messages.Ack(), CARD]
         self.session = None
+        self.scbk = scbk
 
     def answer(self, command):
         asked = only(command)
+        mark = bytes((0 if self.scbk is None else 1,))
         if asked.code == messages.CHLNG:
             self.session = secure.Session(aes, SCBK, asked.data)
+            self.session._setup(aes, self.scbk or secure.SCBK_D, asked.data, frame.crc16)
             value = messages.ClientCryptogram(bytes(8), b"87654321", self.session.client_cryptogram(b"87654321"))
-            return self._plain(asked, value, bytes((secure.SCS_12, 1)))
+            return self._plain(asked, value, bytes((secure.SCS_12,)) + mark)
         if asked.code == messages.SCRYPT:
             return self._plain(asked, messages.InitialMac(self.session.start(asked.data)), bytes((secure.SCS_14, 1)))
         if asked.code == messages.ID:
             return self._plain(asked, messages.Identity(b"\xca\xfe\x00", 2, 1, 1, b"\x01\x02\x03"), b"")
         if asked.code == messages.CAP:
             return self._plain(asked, messages.Capabilities(b"\x09\x01\x00"), b"")
-        code, _ = self.session.open(asked)
-        value = self.queue.pop(0) if code == messages.POLL else messages.LocalStatus(0, 0)
+        code, data = self.session.open(asked)
+        value = messages.LocalStatus(0, 0)
+        if code == messages.KEYSET:
+            self.scbk, value = data[2:], messages.Ack()
+        elif code == messages.POLL:
+            value = self.queue.pop(0) if self.queue else messages.Ack()
         code, data = messages.pack_reply(value)
         return self.session.seal(1, asked.sequence, code, data, True)
 
@@ -129,16 +139,45 @@ class Reader:
 def check_link():
     """From nothing to a secure card; then silence."""
     panel = link.Link(1, SCBK, aes, lambda count: b"12345678"[:count])
-    reader = Reader()
-    facts = []
+    reader = Reader(SCBK)
+    happened = []
     for step in range(7):
-        facts.extend(panel.received(only(reader.answer(panel.next_command(step))), step))
+        happened.extend(panel.received(only(reader.answer(panel.next_command(step))), step))
     check(panel.is_secure, "secure")
-    check(facts == [link.Online("vendor cafe00 model 2.1 firmware 1.2.3"), link.Card(26, CARD.data, True)], "card")
+    check(happened == [facts.Online("vendor cafe00 model 2.1 firmware 1.2.3"), facts.Card(26, CARD.data, True)], "card")
     for _ in range(4):
         panel.next_command(10)
-        facts = panel.timed_out(10)
-    check(facts == (link.Offline("no answer"),), "silence")
+        happened = panel.timed_out(10)
+    check(happened == (facts.Offline("no answer"),), "silence")
+
+
+def check_key_change():
+    """A pairing in its window, a rekey, and a window that closes."""
+    panel = link.Link(1, None, aes, lambda count: b"12345678"[:count])
+    reader = Reader(None)
+    panel.open_pairing(SCBK, 60000, 0)
+    check(converse(panel, reader, 0) == ["Paired", "Online", "Card"], "paired")
+    panel.rekey(NEW_KEY)
+    check(converse(panel, reader, 1000) == ["Paired", "Online"], "new key")
+    check(reader.scbk == NEW_KEY and panel.keys.ours == (NEW_KEY,), "the key on both ends")
+    for key in (secure.SCBK_D, NEW_KEY):
+        try:
+            panel.rekey(key)
+            check(False, "a key that must not be was taken")
+        except (secure.SecureError, key_change.PairingError):
+            check(True, "")
+    panel = link.Link(1, None, aes, lambda count: b"12345678"[:count])
+    panel.open_pairing(SCBK, 100, 0)
+    check([type(each).__name__ for each in panel.expire(100)] == ["NotPaired"], "the window closes")
+
+
+def converse(panel, reader, now_ms):
+    happened = []
+    for step in range(now_ms, now_ms + 24):
+        command = panel.next_command(step)
+        if command is not None:
+            happened.extend(panel.received(only(reader.answer(command)), step))
+    return [type(each).__name__ for each in happened]
 
 
 check_frames()
@@ -146,4 +185,5 @@ check_messages()
 check_annex_e()
 check_sealed_frame()
 check_link()
+check_key_change()
 print("ok", checks)

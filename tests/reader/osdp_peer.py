@@ -8,6 +8,7 @@ import ctypes
 import os
 import pty
 import select
+import termios
 import threading
 import tty
 from typing import Any
@@ -17,13 +18,16 @@ import osdp
 SCBK = bytes.fromhex("3f0a51c7e2886d149b2ef5a07746d913")
 CAPABILITIES = osdp.PDCapabilities(
     [
+        (osdp.Capability.ContactStatusMonitoring, 1, 2),
         (osdp.Capability.OutputControl, 1, 4),
         (osdp.Capability.CardDataFormat, 1, 1),
         (osdp.Capability.LEDControl, 1, 1),
         (osdp.Capability.AudibleControl, 1, 1),
         (osdp.Capability.Readers, 1, 1),
+        (osdp.Capability.TextOutput, 1, 1),
     ]
 )
+BAUDS = (9600, 19200, 38400, 57600, 115200, 230400)
 
 
 class _Channel(osdp.Channel):
@@ -31,13 +35,15 @@ class _Channel(osdp.Channel):
         super().__init__()
         self._line = line
         self.kept = b""
+        self.last = b""
 
     def read(self, max_bytes: int) -> bytes:
         taken, self.kept = self.kept[:max_bytes], self.kept[max_bytes:]
         return taken
 
     def write(self, buf: bytes) -> int:
-        self._line.answer(bytes(buf))
+        self.last = bytes(buf)
+        self._line.answer(self.last)
         return len(buf)
 
     def flush(self) -> None:
@@ -48,6 +54,7 @@ class Peer:
     """One libosdp reader. `commands` collects what it was told, as libosdp's dicts."""
 
     def __init__(self, line: "PtyLine", address: int, scbk: bytes | None, flags: list[int]) -> None:
+        self._line = line
         self.channel = _Channel(line)
         info = osdp.PDInfo(
             address, self.channel, scbk=scbk, flags=flags, id=osdp.PdId(1, 2, 0x00CAFE, 0x1234, 0x010203)
@@ -56,6 +63,9 @@ class Peer:
         self.commands: list[dict[str, Any]] = []
         self._device.ctx.set_command_callback(self._command)
         self._events: list[dict[str, Any]] = []
+        self.baud = 0  # the speed at which it hears, 0 for any: a pty keeps what was set and does not care
+        self.repeats = False  # answer a repeated command with the last answer, as section 5 has it; libosdp does not
+        self._last_command = b""
 
     def _command(self, command: dict[str, Any]) -> tuple[int, Any]:
         self.commands.append(command)
@@ -70,6 +80,12 @@ class Peer:
 
     def turn(self, data: bytes) -> None:
         """Give it what came and let it work."""
+        if self.baud and self.baud != self._line.speed():
+            data = bytes(0x53 ^ byte for byte in data[::2])  # what another speed makes of it
+        if self.repeats and data and data == self._last_command:
+            self.channel.write(self.channel.last)
+            return
+        self._last_command = data or self._last_command
         self.channel.kept += data
         while self._events:
             self._device.ctx.submit_event(self._events.pop(0))
@@ -87,9 +103,12 @@ class Peer:
         self._events.append({"event": osdp.Event.KeyPress, "reader_no": 0, "data": data})
 
     def local_status(self, tamper: int, power: int) -> None:
-        self._events.append(
-            {"event": osdp.Event.Status, "type": osdp.StatusReportType.Local, "report": bytes((tamper, power))}
-        )
+        self.status(osdp.StatusReportType.Local, bytes((tamper, power)))
+
+    def status(self, kind: int, report: bytes) -> None:
+        """Report its inputs, outputs or itself unasked. (The binding cannot answer ISTAT and OSTAT: it loses the
+        states on the way, and libosdp then says NAK.)"""
+        self._events.append({"event": osdp.Event.Status, "type": kind, "report": report})
 
     def secure(self) -> bool:
         return bool(self._device.is_sc_active())
@@ -114,6 +133,11 @@ class PtyLine:
         peer = Peer(self, address, scbk, flags or [])
         self.peers.append(peer)
         return peer
+
+    def speed(self) -> int:
+        """The baud that the port is set to."""
+        code = termios.tcgetattr(self._slave)[5]
+        return next(baud for baud in BAUDS if getattr(termios, f"B{baud}") == code)
 
     def answer(self, reply: bytes) -> None:
         changed = self.change_reply(reply)

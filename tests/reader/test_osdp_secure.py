@@ -4,7 +4,7 @@ import pytest
 from osdp_device import OTHER_KEY, SCBK
 
 from edge.reader.osdp import frame, secure
-from edge.reader.osdp.bus import aes_ecb
+from edge.reader.osdp.native import aes_ecb
 from edge.reader.osdp.secure import SecureError, Session, is_equal, weakness
 
 CP_RANDOM = bytes.fromhex("b0b1b2b3b4b5b6b7")

@@ -1,31 +1,43 @@
 """One OSDP line: the port, its readers, and the one task that talks to them in turn.
 
-The order of slots: a reader with a light, a tone or an output waiting goes first; else the readers in turn, a
-silent one's probe taking its turn too, but never more than a third of the line's time while others answer.
+The order of slots: a reader with a light, a tone or an output waiting goes first; then, while others answer for no
+more than a third of the line's time (half of it at the start), a probe of the silent reader that has waited longest;
+else the readers that answer, in turn.
 """
 
 import asyncio
-import binascii
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
 from edge.decision.indications import Signal
 from edge.reader import inputs
-from edge.reader.osdp import link, messages
+from edge.reader.osdp import facts, messages
+from edge.reader.osdp.exchange import DEFAULT, Timing
 from edge.reader.osdp.frame import LARGEST, Frame, Framer
+from edge.reader.osdp.key_change import LONGEST_WINDOW_MS, PairingError
+from edge.reader.osdp.link import Link
+from edge.reader.osdp.native import aes_ecb, crc16
 from edge.reader.osdp.secure import is_equal
+from edge.reader.osdp.translation import (
+    INPUT_OF,
+    NEWS_OF,
+    QUESTIONS,
+    buzzer_command,
+    led_command,
+    output_command,
+    status_of,
+    text_command,
+)
 from edge.reader.serial_line import LineError, SerialLine, open_line
 
 _REOPEN_S = (0.25, 0.5, 1.0, 2.0)  # pauses before a lost port is opened again; the last one repeats
 _BITS_A_BYTE = 10  # start, eight data, stop
 _SHORTEST_TIMER_S = 0.0006
-_PROBE_SHARE = 2  # after a probe that nobody answered, this many times its length is for the others
-_KEY_CHARACTERS = {messages.KEY_ENTER: "#", messages.KEY_CLEAR: "*"}
+_OTHERS_SHARE = 2  # after a probe that nobody answered, this many times its length is for the others
+_OTHERS_SHARE_AT_START = 1  # the same before it was first told whether the reader is there
 
 
 class BusError(ValueError):
@@ -34,27 +46,23 @@ class BusError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BusReader:
-    """A reader on a line: its id, its OSDP address 0-126, its 16-byte secure channel base key."""
+    """A reader on a line: its id, its OSDP address 0-126, its 16-byte secure channel base key, or None where it is
+    not paired yet. `candidate`: a key that may have been sent to it before the last restart; where it proves that
+    one, a Paired follows, and where it proves its old one, a NotPaired."""
 
     reader: str
     address: int
-    scbk: bytes = field(repr=False)
+    scbk: bytes | None = field(repr=False)
+    candidate: bytes | None = field(default=None, repr=False)
 
-
-def aes_ecb(key: bytes) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
-    """AES-128-ECB as (encrypt, decrypt). The contexts are kept: making one costs four times using it."""
-    cipher = Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305 (chained by hand, annex D)
-    return cipher.encryptor().update, cipher.decryptor().update
-
-
-def crc16(data: bytes) -> int:
-    """`frame.crc16`, in C."""
-    return binascii.crc_hqx(data, 0x1D0F)
+    @property
+    def keys(self) -> list[bytes]:
+        return [key for key in (self.scbk, self.candidate) if key is not None]
 
 
 class Bus:
     """A serial line with its readers. `await run()` for ever; `deliver` gets values of edge.reader.inputs, from
-    the loop's thread. Call the other methods from that thread too.
+    the loop's thread, and so does `tell` with values of ReaderNews. Call the other methods from that thread too.
 
     poll_gap_ms: a pause after each exchange, beyond the two character times that the specification asks for.
     BusError: two readers with one address or one key; SecureError: a weak key.
@@ -66,17 +74,22 @@ class Bus:
         baud: int,
         readers: Sequence[BusReader],
         deliver: Callable[[inputs.ReaderInput], None],
-        timing: link.Timing = link.DEFAULT,
+        timing: Timing = DEFAULT,
         poll_gap_ms: float = 0,
+        tell: Callable[[inputs.ReaderNews], None] | None = None,
     ) -> None:
         _check(port, readers)
         self.port = port
         self._deliver = deliver
+        self._tell = tell
         self._byte_s = _BITS_A_BYTE / baud
         self._gap_s = 2 * self._byte_s
         self._poll_gap_s = poll_gap_ms / 1000
         self._readers = [reader.reader for reader in readers]
-        self._links = [link.Link(reader.address, reader.scbk, aes_ecb, os.urandom, timing, crc16) for reader in readers]
+        self._links = [
+            Link(reader.address, reader.scbk, aes_ecb, os.urandom, timing, crc16, reader.candidate)
+            for reader in readers
+        ]
         self._by_reader = dict(zip(self._readers, range(len(readers)), strict=True))
         self._lasting: dict[int, Signal] = {}
         self._framer = Framer(crc16)
@@ -106,11 +119,60 @@ class Bus:
     def set_output(self, reader: str, output_number: int, ms: int) -> bool:
         """Switch one of the reader's outputs, 0 the first: for `ms` (100 ms steps, rounded up), 0 off, -1 on.
         False if the reader is away: nothing moved, nothing is kept."""
-        if ms > 0:
-            control, timer = messages.OUTPUT_TIMED, min(_tenths(ms), 0xFFFF)
-        else:
-            control, timer = (messages.OUTPUT_ON if ms < 0 else messages.OUTPUT_OFF), 0
-        return self._push(self._by_reader[reader], messages.Output(output_number, control, timer))
+        return self._push(self._by_reader[reader], output_command(output_number, ms))
+
+    def show_text(self, reader: str, text: str, seconds: int = 0, row: int = 1, column: int = 1) -> bool:
+        """Show a text on the reader's display, for `seconds` or until the next. False if the reader is away."""
+        return self._push(self._by_reader[reader], text_command(text, seconds, row, column))
+
+    def ask(self, reader: str, what: str) -> bool:
+        """Ask for "identity", "capabilities", "status", "inputs" or "outputs"; the answer is in `status()`, or told.
+        False if the reader is away."""
+        return self._push(self._by_reader[reader], QUESTIONS[what])
+
+    def move(self, reader: str, address: int, baud: int) -> bool:
+        """Give the reader another address, another speed, or both; a ReaderMoved follows. At another speed than
+        this line's it is gone from it. False if the reader is away; BusError where the address is taken."""
+        number = self._by_reader[reader]
+        _check_address(reader, address)
+        if any(each.address == address for at, each in enumerate(self._links) if at != number):
+            raise BusError(f"reader {reader}: address {address} is taken on {self.port}: choose another")
+        return self._push(number, messages.SetCommunication(address, baud))
+
+    def reset(self, reader: str) -> None:
+        """Begin the reader's session anew, with sequence number 0."""
+        self._links[self._by_reader[reader]].restart(_now_ms())
+
+    @property
+    def pairing(self) -> str:
+        """The reader that a pairing window is open for, or ""."""
+        now_ms = _now_ms()
+        return next((name for name, at in self._by_reader.items() if self._links[at].keys.is_window_open(now_ms)), "")
+
+    def open_pairing(self, reader: str, new_scbk: bytes, window_ms: int = LONGEST_WINDOW_MS) -> None:
+        """For `window_ms`, give `new_scbk` to the reader in install mode at this reader's address; a Paired or a
+        NotPaired is told. Kept in memory only. PairingError, SecureError where that cannot begin."""
+        self._check_new_key(reader, new_scbk)
+        self._links[self._by_reader[reader]].open_pairing(new_scbk, window_ms, _now_ms())
+        self._wake.set()
+
+    def close_pairing(self, reader: str) -> None:
+        """Close the pairing window before its time, if one is open for this reader."""
+        number = self._by_reader[reader]
+        self._report(number, self._links[number].close_pairing(_now_ms()))
+
+    def rekey(self, reader: str, new_scbk: bytes) -> None:
+        """Replace the reader's key inside the session that its present one began; a Paired or a NotPaired is told.
+        PairingError, SecureError where that cannot begin."""
+        self._check_new_key(reader, new_scbk)
+        self._links[self._by_reader[reader]].rekey(new_scbk)
+        self._wake.set()
+
+    def _check_new_key(self, reader: str, new_scbk: bytes) -> None:
+        if self.pairing:
+            raise PairingError(f"a pairing window is open for reader {self.pairing}: one at a time")
+        if any(each.keys.has(new_scbk) for at, each in enumerate(self._links) if at != self._by_reader[reader]):
+            raise PairingError("the new key is another reader's: each needs its own")
 
     def status(self) -> list[dict[str, Any]]:
         """For people, one dict a reader: plain values only, no secrets. Ages are seconds."""
@@ -140,6 +202,7 @@ class Bus:
 
     async def _serve(self, line: SerialLine) -> None:
         while not self._lost:
+            self._expire()
             number = self._pick()
             if number is None:
                 await self._idle()
@@ -162,7 +225,8 @@ class Bus:
         self._current = None
         if not answered and not self._lost:
             if not current.is_answering:
-                self._probe_after = end_s + _PROBE_SHARE * (end_s - sent_s)
+                share = _OTHERS_SHARE if current.is_known else _OTHERS_SHARE_AT_START
+                self._probe_after = end_s + share * (end_s - sent_s)
             self._report(number, current.timed_out(_now_ms()))
         # A port without a real line behind it answers sooner than its bytes could travel: keep to the line's pace.
         travelled_s = sent_s + (len(command) + self._reply_size) * self._byte_s
@@ -227,11 +291,12 @@ class Bus:
                 return number
         if now_s < self._next_poll_s:
             return None
-        others = any(candidate.is_answering for candidate in self._links)
+        silent = [number for number in order if not self._links[number].is_answering]
+        due = [number for number in silent if self._links[number].due_ms <= now_ms]
+        if due and (len(silent) == count or now_s >= self._probe_after):
+            return min(due, key=lambda number: self._links[number].due_ms)  # who has waited longest
         for number in order:
-            candidate = self._links[number]
-            may_probe = candidate.is_answering or not others or now_s >= self._probe_after
-            if candidate.due_ms <= now_ms and may_probe:
+            if self._links[number].is_answering and self._links[number].due_ms <= now_ms:
                 self._turn = (number + 1) % count
                 return number
         return None
@@ -248,16 +313,26 @@ class Bus:
 
     # --- what happened -------------------------------------------------------------------------------------------
 
-    def _report(self, number: int, facts: Sequence[Any]) -> None:
+    def _report(self, number: int, happened: Sequence[Any]) -> None:
         reader = self._readers[number]
-        for fact in facts:
-            self._deliver(_INPUT_OF[type(fact)](reader, fact))
-            if isinstance(fact, link.Online) and number in self._lasting:
+        for fact in happened:
+            if type(fact) in INPUT_OF:
+                self._deliver(INPUT_OF[type(fact)](reader, fact))
+            elif self._tell is not None:
+                self._tell(NEWS_OF[type(fact)](reader, fact))
+            if isinstance(fact, facts.Online) and number in self._lasting:
                 self._show(number, self._lasting[number])
+
+    def _expire(self) -> None:
+        """Close pairing windows whose time is up."""
+        for number, candidate in enumerate(self._links):
+            if candidate.keys.is_changing:
+                self._report(number, candidate.expire(_now_ms()))
 
     def _port_lost(self) -> None:
         self.port_trouble = self._lost
         self._current = None
+        self._expire()
         for number, candidate in enumerate(self._links):
             self._report(number, candidate.line_lost(_now_ms(), self._lost))
 
@@ -272,88 +347,31 @@ class Bus:
         return pushed
 
     def _status(self, number: int) -> dict[str, Any]:
-        current = self._links[number]
-        card_ms = current.last_card_ms
         return {
             "reader": self._readers[number],
             "port": self.port,
             "port_trouble": self.port_trouble,
-            "address": current.address,
-            "state": current.state,
-            "online": current.is_answering,
-            "secure": current.is_secure,
-            "ready": current.is_ready,
-            **_identity(current.identity),
-            "polls": current.polls,
-            "time_outs": current.timeouts,
-            "bad_frames": current.bad_frames,
             "noise_bytes": self._framer.noise,
-            "ignored_frames": current.ignored,
-            "refused_frames": current.refused,
-            "stale_reads": current.stale,
-            "dropped_commands": current.dropped,
-            "naks": current.naks,
-            "last_nak": current.last_nak,
-            "sessions": current.sessions,
-            "last_card_s": None if card_ms is None else round((_now_ms() - card_ms) / 1000, 1),
+            **status_of(self._links[number], _now_ms()),
         }
-
-
-def led_command(signal: Signal) -> messages.Led:
-    """The LED command of a signal: for a time if it passes, else until the next lasting one (section 6)."""
-    light = (_tenths(signal.on_ms), _tenths(signal.off_ms), signal.on_color, signal.off_color)
-    if signal.total_ms:
-        return messages.Led(0, 0, messages.LED_PASSING, *light, _tenths(signal.total_ms), 0, 0, 0, 0, 0)
-    return messages.Led(0, 0, messages.LED_KEEP, 0, 0, 0, 0, 0, messages.LED_LASTING, *light)
-
-
-def buzzer_command(signal: Signal) -> messages.Buzzer:
-    """The buzzer command of a signal's tones (section 6)."""
-    return messages.Buzzer(0, messages.TONE, _tenths(signal.beep_ms), _tenths(signal.beep_gap_ms), signal.beeps)
-
-
-_INPUT_OF: dict[type, Callable[[str, Any], inputs.ReaderInput]] = {
-    link.Card: lambda reader, fact: inputs.CardRead(reader, fact.bits, fact.data, fact.secure),
-    link.Keys: lambda reader, fact: inputs.KeysPressed(reader, _characters(fact.keys), fact.secure),
-    link.Online: lambda reader, fact: inputs.LineUp(reader, fact.detail),
-    link.Offline: lambda reader, fact: inputs.LineDown(reader, fact.detail),
-    link.Tamper: lambda reader, fact: inputs.TamperSeen(reader, fact.is_on),
-    link.Power: lambda reader, fact: inputs.PowerSeen(reader, fact.failed),
-    link.Suspect: lambda reader, fact: inputs.Suspicion(reader, fact.detail),
-}
 
 
 def _check(port: str, readers: Sequence[BusReader]) -> None:
     for at, reader in enumerate(readers):
-        if not 0 <= reader.address <= 126:
-            raise BusError(f"reader {reader.reader}: address {reader.address} is outside 0 to 126")
+        _check_address(reader.reader, reader.address)
         for other in readers[:at]:
             names = f"readers {other.reader} and {reader.reader} on {port} have one"
             if reader.reader == other.reader:
                 raise BusError(f"reader {reader.reader} is on {port} twice: remove one")
             if reader.address == other.address:
                 raise BusError(f"{names} address, {reader.address}: change one")
-            if is_equal(reader.scbk, other.scbk):
+            if any(is_equal(key, same) for key in reader.keys for same in other.keys):
                 raise BusError(f"{names} key: give each its own")
 
 
-def _identity(identity: Any) -> dict[str, Any]:
-    if identity is None:
-        return {"vendor": None, "model": None, "firmware": None, "serial": None}
-    return {
-        "vendor": identity.vendor.hex(),
-        "model": f"{identity.model}.{identity.version}",
-        "firmware": ".".join(str(part) for part in identity.firmware),
-        "serial": f"{identity.serial:08x}",
-    }
-
-
-def _characters(keys: bytes) -> str:
-    return "".join(_KEY_CHARACTERS.get(key) or chr(key) for key in keys)
-
-
-def _tenths(ms: int) -> int:
-    return -(-ms // 100)
+def _check_address(reader: str, address: int) -> None:
+    if not 0 <= address <= 126:
+        raise BusError(f"reader {reader}: address {address} is outside 0 to 126")
 
 
 def _now_ms() -> int:

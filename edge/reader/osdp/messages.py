@@ -79,7 +79,7 @@ COMMANDS = {
     0x6A: (Buzzer, (U8, U8, U8, U8, U8)),
     0x6B: (Text, (U8, U8, U8, U8, U8, COUNTED)),
     0x6E: (SetCommunication, (U8, U32)),
-    0x75: (SetKey, (U8, COUNTED)),  # declared to be recognised; the link never sends it
+    0x75: (SetKey, (U8, COUNTED)),
     0x76: (Challenge, ("8s",)),
     0x77: (ServerCryptogram, ("16s",)),
 }
@@ -100,7 +100,9 @@ REPLIES = {
     0x78: (InitialMac, ("16s",)),
     0x79: (Busy, ()),
 }
-POLL, ID, CAP, LSTAT, CHLNG, SCRYPT, KEYSET = 0x60, 0x61, 0x62, 0x64, 0x76, 0x77, 0x75
+POLL, ID, CAP, LSTAT, ISTAT, COMSET, CHLNG, SCRYPT, KEYSET = (
+    0x60, 0x61, 0x62, 0x64, 0x65, 0x6E, 0x76, 0x77, 0x75,
+)  # fmt: skip
 ACK, NAK, CCRYPT, RMAC_I, BUSY = 0x40, 0x41, 0x76, 0x78, 0x79
 
 # Reasons of a NAK (section 7).
@@ -123,12 +125,15 @@ NAK_WORDS = {
 }  # fmt: skip
 
 # Function codes of a capabilities reply (annex B).
-CAP_LED, CAP_SOUND, CAP_SECURITY = 4, 5, 9
+CAP_INPUTS, CAP_LED, CAP_SOUND, CAP_SECURITY = 1, 4, 5, 9
+
+KEY_IS_SCBK = 1  # kind of a KEYSET (section 6)
 
 # Control codes of the commands that move something (section 6).
 OUTPUT_OFF, OUTPUT_ON, OUTPUT_TIMED = 1, 2, 5  # 1, 2 end a running timer; 5 switches on for a time
 LED_KEEP, LED_CANCEL, LED_PASSING, LED_LASTING = 0, 1, 2, 1
 TONE_OFF, TONE = 1, 2
+TEXT_LASTING, TEXT_PASSING = 1, 3  # without wrapping
 
 # Keys of a keypad reply that are no digits (section 7).
 KEY_CLEAR = 0x7F  # printed *

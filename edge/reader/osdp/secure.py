@@ -15,7 +15,7 @@ SCS_11, SCS_12, SCS_13, SCS_14 = (
 )  # challenge, client cryptogram, server cryptogram, RMAC-I
 SCS_15, SCS_16 = 0x15, 0x16  # command, reply: MAC, nothing to encrypt
 SCS_17, SCS_18 = 0x17, 0x18  # command, reply: MAC and encrypted data
-KEY_IS_OURS = 1  # block data of SCS_11 to SCS_13: SCBK, not the published default key
+KEY_IS_DEFAULT, KEY_IS_OURS = 0, 1  # block data of SCS_11 to SCS_13: the published default key, or SCBK
 SUCCESS = 1  # block data of SCS_14
 
 SCBK_D = bytes(range(0x30, 0x40))  # the key that is printed in the specification
@@ -165,6 +165,14 @@ class Session:
         if plain[end] != _END[0]:
             raise SecureError("wrong padding")
         return plain[:end]
+
+
+class DefaultKeySession(Session):
+    """A session under the published default key (annex D.1). It proves nothing about the reader: only a pairing
+    window, opened at the site for one reader, makes one, to send KEYSET and nothing else."""
+
+    def __init__(self, aes, cp_random, crc=frame.crc16):
+        self._setup(aes, SCBK_D, cp_random, crc)
 
 
 def _xor(left, right):
