@@ -33,6 +33,7 @@ class Actuators:
         self._board = board
         self._locks: dict[tuple[str, str], int] = {}
         self._held: set[tuple[str, str]] = set()
+        self.is_stopping = False  # from now on strikes are only locked
         self.unwired = 0
 
     def ticket(self, strike: Strike) -> int:
@@ -44,7 +45,7 @@ class Actuators:
         where = (strike.door, strike.output)
         if strike.ms == LOCK:
             self._locks[where] = self._locks.get(where, 0) + 1
-        elif ticket is not None and ticket != self._locks.get(where, 0):
+        elif self.is_stopping or (ticket is not None and ticket != self._locks.get(where, 0)):
             return
         if strike.ms == HOLD:
             self._held.add(where)

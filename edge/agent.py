@@ -42,7 +42,9 @@ from edge.wiring import Gpio
 PRUNE_EVERY_S = 600.0
 BETWEEN_SLICES_S = 0.01
 REBUILD_EVERY_S = 60.0
+POLICY_FLOOR = "policy-floor"  # kept: the newest policy ever in force, beside policy.db, which may be lost
 CLOCK_TRUST = "clock-trust"  # kept: the boot in which a source vouched for wall time
+CODE_EXPLAINED_S = 1.0
 LOCK_S = 0.25  # some slots of a bus, for the locks of a stop
 MOST_EVENTS = 5000  # of one answer of the local API
 SOFTWARE = f"vantail {__version__}"
@@ -69,6 +71,7 @@ class Agent:
         self._queue: asyncio.Queue[object] = asyncio.Queue()
         self._performing: set[asyncio.Task[None]] = set()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._kept_version = policies.floor
         self._trust_is_kept = False  # that this boot's clock is trusted
         self.decisions = 0  # credentials decided
         self.decision_us = 0.0  # what the last one took
@@ -117,7 +120,8 @@ class Agent:
         kept = await asyncio.wrap_future(state.load())
         if kept.get(CLOCK_TRUST) == boot_id().encode():
             clock.believe()
-        policies = Policies(store)
+        epoch, _, revision = kept.get(POLICY_FLOOR, b"0 0").partition(b" ")
+        policies = Policies(store, (int(epoch), int(revision)))
         index, trouble = None, ""
         try:
             index = await policies.load()
@@ -163,6 +167,7 @@ class Agent:
     async def stop(self) -> None:
         """Lock every strike while its line is still served; then `run` may be cancelled."""
         self._lock_everything()
+        self._actuators.is_stopping = True
         if self._buses:
             await asyncio.sleep(LOCK_S)
 
@@ -255,6 +260,9 @@ class Agent:
         lights: list[model.Indicate],
     ) -> None:
         revision = self._policies.version[1]
+        if self._policies.version > self._kept_version:
+            self._kept_version = self._policies.version
+            keep[POLICY_FLOOR] = b"%d %d" % self._kept_version
         trusted_ms = [event.at_ms for event in events if event.trusted]
         if trusted_ms:
             self._clock.raise_floor(max(trusted_ms))
@@ -457,6 +465,9 @@ class Agent:
             int(request.get("button") or 1),
             str(request.get("reader") or ""),
         )
+        if presented.medium == model.CODE:  # no oracle: it is written down and takes its time
+            self.submit(model.Noted("code-explained", presented.door, presented.reader, ""))
+            await asyncio.sleep(CODE_EXPLAINED_S)
         situation = self.controller.situation(presented, False, moment)
         return answer(self.controller.index, presented, situation, moment, str(request.get("value")))
 

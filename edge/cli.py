@@ -48,6 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if os.environ.get("VANTAIL_TRACEBACK"):
+            raise
+        what = f"unexpected {type(error).__name__}: {error}; set VANTAIL_TRACEBACK=1 to see where"
+        print("vantail: " + what.replace("\n", " "), file=sys.stderr)
+        return os.EX_SOFTWARE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -201,12 +207,12 @@ def parse_time(text: str) -> int:
     """UTC ms of an ISO time; without an offset it is this machine's local time."""
     try:
         return int(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise CommandError(f"'{text}' is no time; write 2026-11-23 or 2026-11-23T07:58", os.EX_USAGE) from None
 
 
 def _credential_of(text: str) -> int:
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20):
         raise CommandError(f"'{text}' is no number; write the digits on the badge", os.EX_USAGE)
     return int(text.removeprefix("00")) if text.startswith("00") and len(text) > 10 else int(text)
 

@@ -71,6 +71,8 @@ def presented_of(
     digits = value.removeprefix("+").removeprefix("00") if medium == "phone" else value
     if not (digits.isascii() and digits.isdecimal()):
         raise ValueError(f"a {medium} is written in digits")
+    if medium != "code" and int(digits[:21]) >= 1 << 64:
+        raise ValueError(f"no {medium} has so large a number; check its digits")
     number = code_number(code_key, digits) if medium == "code" else int(digits)
     chosen = reader or (at_door[0] if at_door else "")
     return model.Presented(chosen, door, model.MEDIUM_OF_WORD[medium], number, button, True)

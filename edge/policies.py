@@ -18,8 +18,11 @@ class Policies:
     """Keeps the rows and makes the index of them. The rows are the truth; a missing or doubtful image is made
     anew. A light change lies over the image until `rebuild` makes another one, off the decision path."""
 
-    def __init__(self, store: PolicyStore) -> None:
+    def __init__(self, store: PolicyStore, floor: tuple[int, int] = (0, 0)) -> None:
+        """`floor`: (epoch, revision) of the newest policy that was ever in force here; an older one is refused even
+        where policy.db was lost."""
         self._store = store
+        self.floor = floor
         self._index: Index | None = None
         self._newer: list[VerifiedDelta] = []  # light changes since the running rebuild read the rows
         self._compiling = asyncio.Lock()
@@ -45,6 +48,9 @@ class Policies:
         """Check that the rows make a policy, store them whole, and give the new index. PolicyRefused, PolicyError
         (nothing is stored), StorageError."""
         version = (delta.epoch, delta.to_revision)
+        if version < self.floor:
+            words = f"{version[0]}.{version[1]} refused: {self.floor[0]}.{self.floor[1]} was in force here"
+            raise PolicyRefused(f"policy {words}; send that or a newer one", needs_snapshot=True)
         if delta.from_revision > 0 and self._index is not None and is_light(delta.rows, delta.gone):
             self._index.changed(delta.rows, delta.gone, version, delta.digest)  # raises where it would not fit
             await asyncio.wrap_future(self._store.apply(delta))

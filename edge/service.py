@@ -47,6 +47,11 @@ def serve(path: Path, clock: Clock | None = None, started: Started | None = None
         return _fail(str(error), os.EX_UNAVAILABLE)
     except OSError as error:
         return _fail(f"{error.filename or path}: {error.strerror}", os.EX_OSERR)
+    except Exception as error:
+        if os.environ.get("VANTAIL_TRACEBACK"):
+            raise
+        what = f"unexpected {type(error).__name__}: {error}; set VANTAIL_TRACEBACK=1 to see where"
+        return _fail(what.replace("\n", " "), os.EX_SOFTWARE)
     return 0
 
 
@@ -74,8 +79,10 @@ async def _run(config: Config, keys: keyring.Keyring, clock: Clock, started: Sta
 
 
 async def _stop(agent: Agent, running: "asyncio.Future[None]") -> None:
-    await agent.stop()
-    running.cancel()
+    try:
+        await agent.stop()
+    finally:
+        running.cancel()
 
 
 def _tell_systemd(state: str) -> None:

@@ -56,6 +56,8 @@ def provision(controller: Controller, keys: Path, manager_key: bytes, replace: b
         signing.write_manager(path, _trust_of(controller, manager_key))
     except OSError as error:
         raise FolderError(f"{path}: cannot be written ({error.strerror}); check the folder's owner") from error
+    except signing.KeyFileError as error:
+        raise FolderError(str(error)) from error
     return path
 
 

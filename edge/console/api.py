@@ -38,6 +38,8 @@ class ApiServer:
     async def start(self) -> None:
         """Listen. OSError where the path cannot be used; ApiError where another agent listens there."""
         if self._path.exists():
+            if not self._path.is_socket():
+                raise ApiError(f"{self._path}: is there and is no socket; give another path as api in agent.toml")
             if await asyncio.to_thread(_is_answered, self._path):
                 raise ApiError(f"{self._path}: another agent is running here; stop it first")
             self._path.unlink(missing_ok=True)

@@ -107,6 +107,7 @@ class Index:
                 row = rows.unpack(packed)
                 known = row.panel in [panel.id for panel in self.panels.values()]
                 policy.require(known and row.auto_open in self.schedules, row, "its panel or week type does not exist")
+                policy.require(len(row.numbers) <= 3, row, "it has more than three numbers")
             self._display_overlay[key] = packed
         elif packed is None:
             self._small_rows.pop(key, None)
@@ -114,6 +115,9 @@ class Index:
             self._small_rows[key] = packed if key[0] == rows.GROUP else rows.unpack(packed)
 
     def _entitlement_of(self, row):
+        policy.check_credential(row)
+        names = set(self._outputs) | {entry[5] for entry in self._overlay.values() if entry is not None} | {row.output}
+        policy.require(len(names) <= 255, row, "codes name more than 255 different outputs")
         policy.require(row.group in self._group_rows, row, "group %d does not exist" % row.group)
         return row.group, row.from_s, row.to_s, row.state, row.flags, row.output
 

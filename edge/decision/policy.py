@@ -92,12 +92,17 @@ def compile_image(packed_rows, version, digest, checksum):
 
 
 def _entitlement(row, outputs):
+    check_credential(row)
+    output = outputs.setdefault(row.output, len(outputs))
+    return (row.group, row.from_s, row.to_s, row.state, row.flags, output)
+
+
+def check_credential(row):
+    """PolicyError where a credential says what does not exist."""
     require(row.medium in MEDIA, row, "medium %d does not exist" % row.medium)
     require(row.state <= rows.STATE_DISABLED, row, "state %d does not exist" % row.state)
     known = rows.DURESS | rows.EXTENDED | rows.EMERGENCY
     require(not row.flags & ~known, row, "flags %d do not exist" % row.flags)
-    output = outputs.setdefault(row.output, len(outputs))
-    return (row.group, row.from_s, row.to_s, row.state, row.flags, output)
 
 
 def _output_names(outputs):
