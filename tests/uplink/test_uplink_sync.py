@@ -222,6 +222,20 @@ def test_a_policy_is_handed_out_and_said():
     assert one.status()["refused"] == {}
 
 
+def test_a_policy_that_is_not_taken_is_not_asked_for_at_once():
+    """The store refuses it, and again: the next hello, which brings the whole policy, waits longer each time."""
+    one = machine()
+    one.connected(NOW)
+    version = (world.EPOCH, 7)
+    one.policy_changed(version, bytes(32), NOW)
+    waits = []
+    for _ in range(4):
+        assert one.policy_changed(version, bytes(32), NOW) == []
+        waits.append(one.next_deadline() - NOW)
+    assert waits[0] >= 10_000
+    assert waits == sorted(set(waits))
+
+
 def test_missing_parts_are_asked_for():
     """Parts that do not come within 15 s make the controller say hello again."""
     one = machine()
