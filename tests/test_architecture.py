@@ -25,6 +25,7 @@ NAMED_IN = {
     "serial": ("edge/reader/serial_line.py",),
     "sqlite_utils": ("edge/storage/migrations.py",),
     "gpiod": ("edge/lines/gpio.py", "firmware_sim/gpio_double.py"),
+    "pymodbus": ("edge/lines/modbus.py", "firmware_sim/modbus_board.py"),
     "osdp": ("firmware_sim/osdp_reader.py",),
     "osdp_sys": ("firmware_sim/osdp_reader.py",),
     "iotcore": ("firmware_sim/broker_process.py",),
