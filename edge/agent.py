@@ -26,7 +26,7 @@ from edge.lines.gpio import RequestLines
 from edge.lines.simulated import Barrier, SimulatedBoard
 from edge.policies import POLICY_ERRORS, Policies
 from edge.presenting import Presenting, Report
-from edge.reader.inputs import LineUp
+from edge.reader.inputs import LineDown, LineUp
 from edge.reader.modem_line import Modem
 from edge.reader.osdp.bus import Bus, BusReader
 from edge.recorder import Recorder
@@ -45,6 +45,7 @@ REBUILD_EVERY_S = 60.0
 POLICY_FLOOR = "policy-floor"  # kept: the newest policy ever in force, beside policy.db, which may be lost
 CLOCK_TRUST = "clock-trust"  # kept: the boot in which a source vouched for wall time
 CODE_EXPLAINED_S = 1.0
+BLIP_S = 1.0
 LOCK_S = 0.25  # some slots of a bus, for the locks of a stop
 MOST_EVENTS = 5000  # of one answer of the local API
 SOFTWARE = f"vantail {__version__}"
@@ -70,6 +71,7 @@ class Agent:
         self._policies = policies
         self._queue: asyncio.Queue[object] = asyncio.Queue()
         self._performing: set[asyncio.Task[None]] = set()
+        self._lost_readers: dict[str, asyncio.TimerHandle] = {}  # away, for less than BLIP_S so far
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._kept_version = policies.floor
         self._trust_is_kept = False  # that this boot's clock is trusted
@@ -207,12 +209,31 @@ class Agent:
             return model.Tick()
 
     def _inputs(self, happened: object) -> Sequence[object]:
+        if isinstance(happened, LineDown):
+            self._lose(happened)
+            return ()
         if isinstance(happened, LineUp):
             self._actuators.reader_back(happened.reader)
+            waiting = self._lost_readers.pop(happened.reader, None)
+            if waiting is not None:
+                waiting.cancel()
         if isinstance(happened, Report):
             now_ms = time.monotonic_ns() // 1_000_000
             return self._presenting.inputs(happened, self._door_of(happened.reader), now_ms)
         return (happened,)
+
+    def _lose(self, down: LineDown) -> None:
+        """A reader is away. One that is back within BLIP_S had its session renewed: nothing opened meanwhile, and an
+        alarm for each renewal would bury those of cut cables."""
+        earlier = self._lost_readers.pop(down.reader, None)
+        if earlier is not None:
+            earlier.cancel()
+        loop = asyncio.get_running_loop()
+        self._lost_readers[down.reader] = loop.call_later(BLIP_S, self._stayed_away, down)
+
+    def _stayed_away(self, down: LineDown) -> None:
+        del self._lost_readers[down.reader]
+        self.submit(model.ReaderLine(down.reader, False, down.detail))
 
     def _handle(self, happened: object) -> None:
         moment = self._clock.moment()

@@ -32,9 +32,9 @@ class Presenting:
                 codes = self._keypads.setdefault(reader, Keypad()).feed(text, now_ms)
                 return [self._code(reader, digits, secure) for digits in codes]
             case LineUp(reader, detail):
+                self._keypads.pop(reader, None)  # half a code from before is none
                 return [model.ReaderLine(reader, True, detail)]
             case LineDown(reader, detail):
-                self._keypads.pop(reader, None)
                 return [model.ReaderLine(reader, False, detail)]
             case TamperSeen(reader, is_on):
                 return [model.Tamper(reader, door, is_on)]

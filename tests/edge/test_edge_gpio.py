@@ -11,6 +11,7 @@ from edge import keyring
 from edge.agent import Agent
 from edge.config import ConfigError, load
 from edge.lines.gpio import GpioError
+from edge.reader.inputs import LineDown, LineUp
 from firmware_sim import pulses
 from firmware_sim.driven_clock import DrivenClock
 from firmware_sim.gpio_double import ChipDouble
@@ -135,3 +136,27 @@ def test_wires_that_cannot_be(folder, old: str, new: str, said: str) -> None:
     path.write_text(CONFIG.replace(old, new))
     with pytest.raises(ConfigError, match=said):
         load(path)
+
+
+def test_a_renewed_session_is_no_alarm_but_a_lost_reader_is(folder) -> None:
+    """A reader that is back at once raises none; the one that stays away a moment later does."""
+
+    async def play() -> None:
+        async with at_work(folder) as wall:
+            wall.agent.submit(LineDown("renewed", "its session ended"))
+            wall.agent.submit(LineUp("renewed", ""))
+            wall.agent.submit(LineDown("hall-b-in", "no answer"))
+            found: list = []
+
+            async def look() -> None:
+                found[:] = (await wall.agent._answer_events({"result": "alarm", "reason": "reader"}))["events"]
+
+            end = time.monotonic() + 30
+            while not found and time.monotonic() < end:
+                await asyncio.sleep(0.05)
+                await look()
+            await wall.agent.settle()
+            await look()
+            assert [event["reader"] for event in found] == ["hall-b-in"]
+
+    asyncio.run(play())
