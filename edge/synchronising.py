@@ -59,7 +59,8 @@ class Synchroniser:
                 deadline = self._sync.next_deadline()
                 timeout = None if deadline is None else max(0.0, (deadline - _now_ms()) / 1000)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), timeout)
+                    async with asyncio.timeout(timeout):  # wait_for of Python 3.11 may swallow a stop
+                        await self._wake.wait()
                 self._perform(self._sync.tick(_now_ms()))
                 self._wake.clear()  # what was just performed is in the next deadline
         finally:

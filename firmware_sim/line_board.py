@@ -79,7 +79,8 @@ class LineBoard:
 
     async def wait_connected(self, timeout_s: float) -> None:
         """Return when an agent is connected; TimeoutError after `timeout_s`."""
-        await asyncio.wait_for(self._connected.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):  # wait_for of Python 3.11 may swallow a Ctrl-C
+            await self._connected.wait()
 
     def is_unlocked(self, door: str, output: str) -> bool:
         """Say whether that relay lets people through now."""
@@ -134,7 +135,8 @@ class LineBoard:
         try:
             if not self._tell({"barrier": number}):
                 raise ConnectionError(f"{self.path}: no agent is connected; start it, or wait until it is back")
-            await asyncio.wait_for(answered, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await answered
         finally:
             self._barriers.pop(number, None)
 

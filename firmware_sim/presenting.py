@@ -37,7 +37,8 @@ async def converse(demo: Demo, screen: Screen) -> None:
         while True:
             line = ""
             with contextlib.suppress(TimeoutError):
-                line = await asyncio.wait_for(lines.get(), 1.0)
+                async with asyncio.timeout(1.0):
+                    line = await lines.get()
                 if not line:
                     raise EOFError
             if not line.strip():
