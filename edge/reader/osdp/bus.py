@@ -307,7 +307,8 @@ class Bus:
         wait_s = max((due_ms - _now_ms()) / 1000, self._next_poll_s - time.monotonic(), 0.002)
         self._wake.clear()
         try:
-            await asyncio.wait_for(self._wake.wait(), wait_s)
+            async with asyncio.timeout(wait_s):  # wait_for of Python 3.11 may swallow a cancellation
+                await self._wake.wait()
         except TimeoutError:
             pass
 
