@@ -6,7 +6,9 @@ import pytest
 from edge_controller import EXAMPLE, make, vantail
 
 from edge import __version__
-from edge.cli import event_line, main, parse_time
+from edge.cli import main
+from edge.commands.events import event_line
+from edge.commands.options import parse_time
 from edge.failures import CommandError
 from edge.uplink import signing
 
