@@ -5,32 +5,25 @@ from collections.abc import Callable
 from edge.config import Config
 from edge.decision.indications import TABLE
 from edge.decision.model import HOLD, LOCK, Dial, HangUp, Indicate, Strike
-from edge.lines.simulated import SimulatedBoard
+from edge.hardware import Hardware
+from edge.lines.modbus import coil_at
 from edge.reader.modem_line import Modem
-from edge.reader.osdp.bus import Bus
-from edge.wiring import SIMULATED, Gpio, is_gpio, osdp_output
+from edge.wiring import is_gpio, is_modbus, is_osdp, osdp_line
 
 
 class Actuators:
     """Performs outputs. A strike that waited for its record and was locked in the meantime is not performed:
     take a `ticket` when it is decided, hand it back with the strike."""
 
-    def __init__(
-        self,
-        config: Config,
-        buses: dict[str, Bus],
-        gpio: Gpio,
-        modems: dict[str, Modem],
-        board: SimulatedBoard | None,
-        modem_of: Callable[[str], str],
-    ) -> None:
+    def __init__(self, config: Config, hardware: Hardware, modem_of: Callable[[str], str]) -> None:
         self._targets = {(door.id, output): target for door in config.door for output, target in door.outputs.items()}
-        self._gpio = gpio
-        self._buses = buses  # reader → its bus
-        self._modems = modems
+        self._gpio = hardware.gpio
+        self._buses = hardware.bus_of
+        self._modems = hardware.modems
+        self._relay_boards = hardware.relay_boards
+        self._board = hardware.simulated
         self._modem_of = modem_of  # door → the id of its panel's modem
         self._calling: dict[str, Modem] = {}  # door → the modem of its running call, whatever a new policy says
-        self._board = board
         self._locks: dict[tuple[str, str], int] = {}
         self._held: set[tuple[str, str]] = set()
         self.is_stopping = False  # from now on strikes are only locked
@@ -62,7 +55,7 @@ class Actuators:
         """A reader is on line again: what it was told meanwhile was lost, so its outputs are told how they shall be
         now. Never a pulse: whoever was let through then has gone."""
         for where, target in self._targets.items():
-            if target.startswith("osdp:") and osdp_output(target).reader == reader:
+            if is_osdp(target) and osdp_line(target).reader == reader:
                 self._move(Strike(*where, HOLD if where in self._held else LOCK), where)
 
     def indicate(self, shown: Indicate) -> None:
@@ -97,8 +90,10 @@ class Actuators:
         target = self._targets[where]
         if is_gpio(target):
             self._gpio.outputs.strike(strike.door, strike.output, strike.ms)
-        elif target != SIMULATED:
-            output = osdp_output(target)
+        elif is_modbus(target):
+            self._relay_boards[coil_at(target)[0]].strike(strike.door, strike.output, strike.ms)
+        elif is_osdp(target):
+            output = osdp_line(target)
             self._buses[output.reader].set_output(output.reader, output.number, strike.ms)
         elif self._board is not None:
             self._board.strike(strike.door, strike.output, strike.ms)

@@ -11,44 +11,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge import __version__
 from edge.actuators import Actuators
+from edge.answering import SOFTWARE, Answers
 from edge.clock import Clock, boot_id
 from edge.config import Config
-from edge.console.api import ApiServer, BadRequestError
+from edge.console.api import ApiServer
 from edge.decision import model, rows
 from edge.decision.controller import Controller
 from edge.decision.index import Index
 from edge.decision.policy import VerifiedDelta
-from edge.explaining import answer, presented_of
+from edge.hardware import Hardware
 from edge.keyring import Keyring
 from edge.lines.gpio import RequestLines
-from edge.lines.simulated import Barrier, SimulatedBoard
+from edge.lines.simulated import Barrier
+from edge.pairing import Pairing
 from edge.policies import POLICY_ERRORS, Policies
 from edge.presenting import Presenting, Report
-from edge.reader.inputs import LineDown, LineUp
-from edge.reader.modem_line import Modem
-from edge.reader.osdp.bus import Bus, BusReader
+from edge.reader.inputs import InputsSeen, LineDown, LineUp, NotPaired, Paired, ReaderMoved, ReaderNews
+from edge.reader_switches import ReaderSwitches
 from edge.recorder import Recorder
 from edge.storage.errors import StorageError
-from edge.storage.event_log import EventLog, LoggedEvent
+from edge.storage.event_log import EventLog
 from edge.storage.opening import OpenReport
 from edge.storage.policy_store import PolicyStore
 from edge.storage.state_store import StateStore
 from edge.synchronising import Synchroniser
 from edge.uplink.sync import Sync
-from edge.wiring import Gpio
 
 PRUNE_EVERY_S = 600.0
 BETWEEN_SLICES_S = 0.01
 REBUILD_EVERY_S = 60.0
 POLICY_FLOOR = "policy-floor"  # kept: the newest policy ever in force, beside policy.db, which may be lost
 CLOCK_TRUST = "clock-trust"  # kept: the boot in which a source vouched for wall time
-CODE_EXPLAINED_S = 1.0
 BLIP_S = 1.0
 LOCK_S = 0.25  # some slots of a bus, for the locks of a stop
-MOST_EVENTS = 5000  # of one answer of the local API
-SOFTWARE = f"vantail {__version__}"
 
 
 class Agent:
@@ -64,11 +60,11 @@ class Agent:
         policies: Policies,
         request_lines: RequestLines | None = None,
     ) -> None:
-        self._config = config
-        self._keys = keys
-        self._clock = clock
-        self._log = log
-        self._policies = policies
+        self.config = config
+        self.keys = keys
+        self.clock = clock
+        self.log = log
+        self.policies = policies
         self._queue: asyncio.Queue[object] = asyncio.Queue()
         self._performing: set[asyncio.Task[None]] = set()
         self._lost_readers: dict[str, asyncio.TimerHandle] = {}  # away, for less than BLIP_S so far
@@ -77,34 +73,19 @@ class Agent:
         self._trust_is_kept = False  # that this boot's clock is trusted
         self.decisions = 0  # credentials decided
         self.decision_us = 0.0  # what the last one took
-        self._started_at = time.monotonic()
+        self.started_at = time.monotonic()
         self.controller = Controller(
             [door.id for door in config.door if door.contact], [_bare_door(door) for door in config.door]
         )
-        self._recorder = Recorder(log, self._log_troubled, self._log_recovered, self._log_committed)
+        self.recorder = Recorder(log, self._log_troubled, self._log_recovered, self._log_committed)
         self._presenting = Presenting(keys.code_key, self._format_of)
-        self._board = (
-            SimulatedBoard(config.simulated.board, self.submit, self._board_connected) if config.simulated else None
+        self._switches = ReaderSwitches(config.door)
+        self.hardware = Hardware(
+            config, keys, self.submit, self._reader_news, self._board_troubled, self._board_back, request_lines
         )
-        self._buses = [
-            Bus(
-                bus.port,
-                bus.baud,
-                [BusReader(reader.id, reader.address, keys.reader_keys[reader.id]) for reader in bus.readers],
-                self.submit,
-            )
-            for bus in config.bus
-        ]
-        by_reader = {reader.id: self._buses[at] for at, bus in enumerate(config.bus) for reader in bus.readers}
-        self._gpio = Gpio(config, self.submit, request_lines)
-        self._modems = {
-            modem.id: Modem(
-                modem.id, modem.port, modem.baud, keys.modem_pins.get(modem.id), modem.country_code, self.submit
-            )
-            for modem in config.modem
-        }
-        self._actuators = Actuators(config, by_reader, self._gpio, self._modems, self._board, self._modem_of)
-        self._synchroniser = self._connect() if config.uplink is not None else None
+        self.pairing = Pairing(Path(config.keys) / "osdp.toml", self.hardware.bus_of, self.submit)
+        self.actuators = Actuators(config, self.hardware, self._modem_of)
+        self.synchroniser = self._connect() if config.uplink is not None else None
         self.submit(model.Started(kept, SOFTWARE))
 
     @classmethod
@@ -140,37 +121,31 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled, or a part breaks: then its exception is raised, with every strike locked."""
-        answers = {"status": self._answer_status, "events": self._answer_events, "explain": self._answer_explain}
-        api = ApiServer(Path(self._config.api), answers)
+        api = ApiServer(Path(self.config.api), Answers(self).by_op())
         await api.start()
         try:
-            self._gpio.claim_outputs()
-            self._gpio.claim_inputs()
+            self.hardware.claim()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._decide())
                 tasks.create_task(self._watch())
                 tasks.create_task(self._prune())
                 tasks.create_task(self._rebuild_policy())
-                for bus in self._buses:
-                    tasks.create_task(bus.run())
-                for modem in self._modems.values():
-                    tasks.create_task(modem.run())
-                if self._board is not None:
-                    tasks.create_task(self._board.run())
-                if self._synchroniser is not None:
-                    tasks.create_task(self._synchroniser.run())
+                self.hardware.start(tasks)
+                if self.synchroniser is not None:
+                    tasks.create_task(self.synchroniser.run())
         finally:
             self._lock_everything()
-            self._gpio.release()
+            self.hardware.release()
             await api.stop()
-            await asyncio.to_thread(self._log.close)
-            await asyncio.to_thread(self._policies.close)
+            await self.pairing.finish()
+            await asyncio.to_thread(self.log.close)
+            await asyncio.to_thread(self.policies.close)
 
     async def stop(self) -> None:
         """Lock every strike while its line is still served; then `run` may be cancelled."""
         self._lock_everything()
-        self._actuators.is_stopping = True
-        if self._buses:
+        self.actuators.is_stopping = True
+        if self.hardware.locks_slowly:
             await asyncio.sleep(LOCK_S)
 
     def submit(self, happened: object) -> None:
@@ -201,7 +176,7 @@ class Agent:
     async def _next(self) -> object:
         if not self._queue.empty():
             return self._queue.get_nowait()
-        wait_s = self._clock.wait_s(self.controller.next_deadline(self._clock.moment()))
+        wait_s = self.clock.wait_s(self.controller.next_deadline(self.clock.moment()))
         try:
             async with asyncio.timeout(wait_s):
                 return await self._queue.get()
@@ -210,10 +185,13 @@ class Agent:
 
     def _inputs(self, happened: object) -> Sequence[object]:
         if isinstance(happened, LineDown):
+            self._switches.line_down(happened.reader)
             self._lose(happened)
             return ()
+        if isinstance(happened, InputsSeen):
+            return self._switches.inputs(happened)
         if isinstance(happened, LineUp):
-            self._actuators.reader_back(happened.reader)
+            self.actuators.reader_back(happened.reader)
             waiting = self._lost_readers.pop(happened.reader, None)
             if waiting is not None:
                 waiting.cancel()
@@ -236,7 +214,7 @@ class Agent:
         self.submit(model.ReaderLine(down.reader, False, down.detail))
 
     def _handle(self, happened: object) -> None:
-        moment = self._clock.moment()
+        moment = self.clock.moment()
         started = time.perf_counter_ns()
         outputs = self.controller.handle(happened, moment)
         if isinstance(happened, model.Presented):
@@ -258,15 +236,15 @@ class Agent:
                 case model.Keep(name, value):
                     keep[name] = value
                 case model.Strike() if output.ms == model.LOCK or not events:
-                    self._actuators.strike(output)
+                    self.actuators.strike(output)
                 case model.Strike():
-                    allowed.append((output, self._actuators.ticket(output)))
+                    allowed.append((output, self.actuators.ticket(output)))
                 case model.Indicate():
                     lights.append(output)
                 case model.Dial():
-                    self._actuators.dial(output)
+                    self.actuators.dial(output)
                 case model.HangUp():
-                    self._actuators.hang_up(output)
+                    self.actuators.hang_up(output)
         denying = [strike.door for strike, _ in allowed if self._denies_on_failure(strike.door)]
         if not denying:
             self._show(lights)
@@ -280,28 +258,28 @@ class Agent:
         allowed: list[tuple[model.Strike, int]],
         lights: list[model.Indicate],
     ) -> None:
-        revision = self._policies.version[1]
-        if self._policies.version > self._kept_version:
-            self._kept_version = self._policies.version
+        revision = self.policies.version[1]
+        if self.policies.version > self._kept_version:
+            self._kept_version = self.policies.version
             keep[POLICY_FLOOR] = b"%d %d" % self._kept_version
         trusted_ms = [event.at_ms for event in events if event.trusted]
         if trusted_ms:
-            self._clock.raise_floor(max(trusted_ms))
+            self.clock.raise_floor(max(trusted_ms))
             if not self._trust_is_kept:
                 keep[CLOCK_TRUST] = boot_id().encode()
                 self._trust_is_kept = True
-        failure = await self._recorder.record(events, keep, revision, waits=bool(allowed))
+        failure = await self.recorder.record(events, keep, revision, waits=bool(allowed))
         for strike, ticket in allowed:
             if failure and self._denies_on_failure(strike.door):
                 self.submit(model.LogTrouble(strike.door, failure))
             else:
-                self._actuators.strike(strike, ticket)
+                self.actuators.strike(strike, ticket)
         if not failure:
             self._show(lights)
 
     def _show(self, lights: Sequence[model.Indicate]) -> None:
         for shown in lights:
-            self._actuators.indicate(shown)
+            self.actuators.indicate(shown)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -320,13 +298,13 @@ class Agent:
     async def _answer_barrier(self, number: int, before: set[asyncio.Task[None]]) -> None:
         if before:
             await asyncio.wait(before)
-        if self._board is not None:
-            self._board.answer_barrier(number)
+        if self.hardware.simulated is not None:
+            self.hardware.simulated.answer_barrier(number)
 
     def _lock_everything(self) -> None:
         for door in self.controller.doors.values():
             for output in door.row.outputs:
-                self._actuators.strike(model.Strike(door.row.id, output, model.LOCK))
+                self.actuators.strike(model.Strike(door.row.id, output, model.LOCK))
 
     # --- the log --------------------------------------------------------------------------------------------
 
@@ -337,8 +315,8 @@ class Agent:
         self.submit(model.LogRecovered(late))
 
     def _log_committed(self) -> None:
-        if self._synchroniser is not None:
-            self._synchroniser.log_advanced()
+        if self.synchroniser is not None:
+            self.synchroniser.log_advanced()
 
     def _recall_troubles(self, *reports: OpenReport) -> None:
         for report in reports:
@@ -351,36 +329,36 @@ class Agent:
         while True:
             pruned = 0
             with contextlib.suppress(StorageError):
-                pruned = await asyncio.wrap_future(self._log.prune(self._config.keep_events))
+                pruned = await asyncio.wrap_future(self.log.prune(self.config.keep_events))
             await asyncio.sleep(BETWEEN_SLICES_S if pruned else PRUNE_EVERY_S)
 
     # --- the policy -----------------------------------------------------------------------------------------
 
     def _connect(self) -> Synchroniser:
-        manager = self._keys.manager
+        manager = self.keys.manager
         version, digest = self._policy_version()
         sync = Sync(
-            manager.trust(self._keys.device_public),
-            self._keys.device_key,
-            log_id=self._log.log_id,
-            last_seq=self._log.last_seq,
-            acked=self._log.acked,
+            manager.trust(self.keys.device_public),
+            self.keys.device_key,
+            log_id=self.log.log_id,
+            last_seq=self.log.last_seq,
+            acked=self.log.acked,
             version=version,
             digest=digest,
             boot_id=boot_id(),
             software=SOFTWARE,
         )
-        assert self._config.uplink is not None
+        assert self.config.uplink is not None
         return Synchroniser(
-            self._config.uplink, manager, boot_id(), self._log, sync, self._apply_policy, self._policy_refused
+            self.config.uplink, manager, boot_id(), self.log, sync, self._apply_policy, self._policy_refused
         )
 
     def _policy_version(self) -> tuple[tuple[int, int], bytes]:
-        return self._policies.version, self._policies.digest
+        return self.policies.version, self.policies.digest
 
     async def _apply_policy(self, delta: VerifiedDelta) -> tuple[tuple[int, int], bytes]:
         try:
-            self._put_in_force(await self._policies.apply(delta))
+            self._put_in_force(await self.policies.apply(delta))
         except Exception as error:  # whatever it is, the policy in force goes on, and the manager learns which it is
             self._policy_refused("policy", type(error).__name__, str(error))
         return self._policy_version()
@@ -390,7 +368,7 @@ class Agent:
         while True:
             await asyncio.sleep(REBUILD_EVERY_S)
             try:
-                index = await self._policies.rebuild()
+                index = await self.policies.rebuild()
             except POLICY_ERRORS as error:
                 self.submit(model.LogTrouble("", f"policy image: {error}"))
                 continue
@@ -422,100 +400,23 @@ class Agent:
         door = self.controller.doors.get(door_id)
         return door is not None and door.row.deny_on_log_failure
 
-    # --- lines and the local API ----------------------------------------------------------------------------
+    # --- lines ----------------------------------------------------------------------------------------------
 
-    def _board_connected(self, is_connected: bool) -> None:
+    def _board_back(self, is_connected: bool) -> None:
         if is_connected:
-            self._actuators.hold_again()
+            self.actuators.hold_again()
 
-    async def _answer_status(self, request: Any) -> dict[str, Any]:
-        counts = await asyncio.wrap_future(self._log.counts())
-        moment = self._clock.moment()
-        epoch, revision = self._policies.version
-        return {
-            "controller": self._config.controller,
-            "site": self._keys.manager.site,
-            "software": SOFTWARE,
-            "uptime_s": round(time.monotonic() - self._started_at),
-            "clock": {"utc_ms": moment.utc_ms, "trusted": moment.trusted},
-            "policy": {"epoch": epoch, "revision": revision, "in_force": self.controller.index is not None},
-            "log": {
-                "id": self._log.log_id.hex(),
-                "last_seq": self._log.last_seq,
-                "acknowledged": self._log.acked,
-                "total": counts.total,
-                "unsent": counts.unsent,
-                "dropped": counts.dropped + self._recorder.dropped,
-                "late": self._recorder.late,
-            },
-            "doors": [
-                {"id": door.row.id, "name": door.row.name, "state": door.state, "leaf_open": door.leaf_open}
-                for door in self.controller.doors.values()
-            ],
-            "readers": [line for bus in self._buses for line in bus.status()],
-            "calls": self.controller.calls(),
-            "modems": [modem.status() for modem in self._modems.values()],
-            "gpio": self._gpio.status(),
-            "board": self._board.status() if self._board is not None else None,
-            "uplink": self._synchroniser.status() if self._synchroniser is not None else None,
-            "decision_us": self.decision_us,
-            "decisions": self.decisions,
-            "unwired_outputs": self._actuators.unwired,
-        }
+    def _board_troubled(self, board: str, said: str) -> None:
+        self.submit(model.LineAlarm("", f"{board}: {said}"))
 
-    async def _answer_events(self, request: Any) -> dict[str, Any]:
-        known = {"since_ms", "until_ms", "door", "reader", "result", "reason", "medium", "credential", "text"}
-        wanted = {key: request[key] for key in (*known, "after_seq") if request.get(key) is not None}
-        unknown = set(request) - known - {"op", "after_seq", "limit"}
-        if unknown:
-            raise BadRequestError(f"unknown filter {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
-        limit = min(int(request.get("limit") or 100), MOST_EVENTS)
-        found = await asyncio.wrap_future(self._log.query(limit=limit, **wanted))
-        return {"log": self._log.log_id.hex(), "events": [_event_json(logged) for logged in found]}
-
-    async def _answer_explain(self, request: Any) -> dict[str, Any]:
-        moment = self._clock.moment()
-        if request.get("at_ms") is not None:
-            moment = moment._replace(utc_ms=int(request["at_ms"]))
-        presented = presented_of(
-            self.controller.index,
-            self._keys.code_key,
-            str(request.get("door")),
-            str(request.get("medium")),
-            str(request.get("value")),
-            int(request.get("button") or 1),
-            str(request.get("reader") or ""),
-        )
-        if presented.medium == model.CODE:  # no oracle: it is written down and takes its time
-            self.submit(model.Noted("code-explained", presented.door, presented.reader, ""))
-            await asyncio.sleep(CODE_EXPLAINED_S)
-        situation = self.controller.situation(presented, False, moment)
-        return answer(self.controller.index, presented, situation, moment, str(request.get("value")))
-
-
-def _event_json(logged: LoggedEvent) -> dict[str, Any]:
-    event = logged.event
-    return {
-        "seq": logged.seq,
-        "at_ms": event.at_ms,
-        "clock_trusted": event.trusted,
-        "door": event.door,
-        "reader": event.reader,
-        "medium": event.medium,
-        "credential": _credential_text(event),
-        "result": event.result,
-        "reason": event.reason,
-        "output": event.output,
-        "detail": event.detail,
-        "late": logged.late,
-        "policy": logged.policy_revision,
-    }
-
-
-def _credential_text(event: model.Event) -> str:
-    if event.credential is None:
-        return ""
-    return f"{event.credential:016x}" if event.medium == "code" else f"{event.credential:010d}"
+    def _reader_news(self, told: ReaderNews) -> None:
+        match told:
+            case Paired() | NotPaired():
+                self.pairing.news(told)
+            case InputsSeen():
+                self.submit(told)
+            case ReaderMoved(reader, address, baud):
+                self.submit(model.Noted("reader-moved", "", reader, f"address {address}, {baud} baud"))
 
 
 def _bare_door(lines: Any) -> rows.Door:

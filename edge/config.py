@@ -22,15 +22,19 @@ _MEANINGS = {
     "key": "the file with this controller's TLS key",
     "rtc": "true where a battery-backed clock keeps the time",
     "bus": "an RS-485 line with OSDP readers",
-    "port": "the serial port of an OSDP line or a modem, such as /dev/ttyAMA0",
+    "port": "the serial port of an OSDP line, a modem or a relay board, such as /dev/ttyAMA0",
     "baud": "the line's speed: 9600, 19200, 38400, 57600, 115200 or 230400",
     "readers": "the line's readers: {id, address}",
     "address": "an OSDP address, 0 to 126",
     "door": "a door's wiring",
-    "outputs": "where each of a door's outputs is: 'gpio:CHIP:LINE', 'osdp:READER:NUMBER' or 'simulated'",
-    "contact": "where the door position switch is: 'gpio:CHIP:LINE' or 'simulated'; left out where there is none",
-    "exit": "where the exit button is: 'gpio:CHIP:LINE'; the simulated board has its own",
-    "tamper": "where the cabinet's tamper switch is: 'gpio:CHIP:LINE'",
+    "outputs": "where a door's outputs are: 'gpio:CHIP:LINE', 'osdp:READER:NUMBER', 'modbus:BOARD:COIL' or 'simulated'",
+    "contact": "the door position switch: 'gpio:CHIP:LINE', 'osdp:READER:NUMBER' or 'simulated'; left out for none",
+    "exit": "the exit button: 'gpio:CHIP:LINE' or 'osdp:READER:NUMBER'; the simulated board has its own",
+    "tamper": "the cabinet's tamper switch: 'gpio:CHIP:LINE' or 'osdp:READER:NUMBER'",
+    "inverted": "a door's switches on OSDP inputs that work the other way round; true: a wired reader's data lines do",
+    "modbus": "a Modbus RTU relay board on a serial port of its own",
+    "unit": "a relay board's Modbus address, 1 to 255",
+    "timer": "a relay board's own pulse timer: 'none', 'flash' or 'flash-coil'",
     "fail": "'secure': power unlocks the strike; 'safe': power locks it",
     "gpio": "what is special about a GPIO line: {line, active_low, bias, debounce_ms}",
     "line": "a GPIO line, CHIP:LINE as in 'gpio:CHIP:LINE'",
@@ -46,7 +50,6 @@ _MEANINGS = {
     "keypad": "how a Wiegand reader sends keys: '4', '8', '26-binary', '26-bcd'; left out where it has none",
     "facility": "the facility code in which a buffered keypad sends its code",
     "digits": "how many digits a buffered keypad's codes have; 0: as many as come",
-    "inverted": "true behind an optocoupler that inverts the data lines",
     "green": "the line of a wired reader's green light; red and buzzer likewise",
     "red": "the line of a wired reader's red light",
     "buzzer": "the line of a wired reader's buzzer",
@@ -86,6 +89,17 @@ class DoorLines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tamper: str = ""
     fail: Literal["secure", "safe"] = "secure"
     unlock_ms: Annotated[int, msgspec.Meta(ge=100, le=600_000)] = 5000
+    inverted: tuple[Literal["contact", "exit", "tamper"], ...] = ()
+
+
+class ModbusBoard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A relay board, alone on its port."""
+
+    id: Name
+    port: Name
+    baud: Literal[4800, 9600, 19200, 38400, 57600, 115200] = 9600
+    unit: Annotated[int, msgspec.Meta(ge=1, le=255)] = 1
+    timer: Literal["none", "flash", "flash-coil"] = "none"
 
 
 class Modem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,6 +180,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wiegand: tuple[Wiegand, ...] = ()
     radio: tuple[Radio, ...] = ()
     modem: tuple[Modem, ...] = ()
+    modbus: tuple[ModbusBoard, ...] = ()
     door: tuple[DoorLines, ...] = ()
     gpio: tuple[GpioOptions, ...] = ()
     keep_events: Annotated[int, msgspec.Meta(ge=1000, le=10_000_000)] = 100_000
@@ -228,4 +243,5 @@ def _resolve(config: Config, folder: Path) -> Config:
         simulated=simulated,
         bus=tuple(msgspec.structs.replace(bus, port=absolute(bus.port)) for bus in config.bus),
         modem=tuple(msgspec.structs.replace(modem, port=absolute(modem.port)) for modem in config.modem),
+        modbus=tuple(msgspec.structs.replace(board, port=absolute(board.port)) for board in config.modbus),
     )

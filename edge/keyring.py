@@ -6,22 +6,27 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge.config import Config
+from edge.reader.osdp.key_file import KeyPair, ReaderKeyError, read_keys
 from edge.uplink.signing import KeyFileError, ManagerTrust, load_manager, load_private_key, public_bytes
 
 
 class Keyring(NamedTuple):
-    """What `load` found. reader_keys: reader id → 16-byte SCBK. modem_pins: modem id → its SIM's PIN."""
+    """What `load` found. reader_keys: reader id → its OSDP base keys. modem_pins: modem id → its SIM's PIN."""
 
     device_key: Any
     device_public: bytes
     manager: ManagerTrust
-    reader_keys: dict[str, bytes]
+    reader_keys: dict[str, KeyPair]
     modem_pins: dict[str, str]
 
     @property
     def code_key(self) -> bytes:
         """The key under which keyed digits become credential numbers."""
         return self.manager.code_key
+
+    def keys_of(self, reader: str) -> KeyPair:
+        """An OSDP reader's keys; without any it is not paired yet, and nothing of it opens a door."""
+        return self.reader_keys.get(reader, KeyPair(None, None))
 
 
 def load(config: Config) -> Keyring:
@@ -34,8 +39,7 @@ def load(config: Config) -> Keyring:
             f"{folder / 'manager.toml'}: is for controller {manager.controller}, agent.toml says {config.controller}; "
             "provision this one"
         )
-    wanted = [reader.id for bus in config.bus for reader in bus.readers]
-    reader_keys = load_reader_keys(folder / "osdp.toml", wanted) if wanted else {}
+    reader_keys = load_reader_keys(folder / "osdp.toml") if config.bus else {}
     pins = load_pins(folder / "modem.toml", [modem.id for modem in config.modem])
     return Keyring(device_key, public_bytes(device_key), manager, reader_keys, pins)
 
@@ -54,23 +58,12 @@ def load_pins(path: Path, modems: list[str]) -> dict[str, str]:
     return pins
 
 
-def load_reader_keys(path: Path, wanted: list[str]) -> dict[str, bytes]:
-    """Each wanted reader's SCBK. KeyFileError where the file is missing, open to others, or lacks one."""
-    found = _read_secrets(path)
-    keys = {}
-    for reader in wanted:
-        if reader not in found:
-            raise KeyFileError(f"{path}: no key for reader {reader}; add the one that was paired with it")
-        try:
-            keys[reader] = bytes.fromhex(str(found[reader]))
-        except ValueError:
-            keys[reader] = b""
-        if len(keys[reader]) != 16:
-            raise KeyFileError(f"{path}: the key of reader {reader} is not 32 hex digits")
-    same = [reader for reader in wanted if list(keys.values()).count(keys[reader]) > 1]
-    if same:
-        raise KeyFileError(f"{path}: readers {', '.join(same)} have the same key; each needs its own")
-    return keys
+def load_reader_keys(path: Path) -> dict[str, KeyPair]:
+    """Each paired reader's keys. KeyFileError where the file cannot be used; where there is none, none is paired."""
+    try:
+        return read_keys(path)
+    except ReaderKeyError as error:
+        raise KeyFileError(str(error), wrong_mode="chmod" in str(error)) from None
 
 
 def _read_secrets(path: Path) -> dict[str, Any]:
@@ -80,8 +73,7 @@ def _read_secrets(path: Path) -> dict[str, Any]:
             raise KeyFileError(f"{path}: others may read it; run: chmod 600 {path.name}", wrong_mode=True)
         return tomllib.loads(path.read_text())
     except FileNotFoundError:
-        said = f'{path}: no such file; it holds one line READER = "32 hex digits" for each reader'
-        raise KeyFileError(said, missing=True) from None
+        raise KeyFileError(f"{path}: no such file", missing=True) from None
     except tomllib.TOMLDecodeError:
         raise KeyFileError(f'{path}: cannot be read, it is not TOML; it holds a line NAME = "…" each') from None
     except (OSError, UnicodeDecodeError) as error:

@@ -16,6 +16,7 @@ from edge.clock import Clock, SystemClock
 from edge.config import Config, ConfigError, load
 from edge.console.api import ApiError
 from edge.lines.gpio import GpioError
+from edge.lines.modbus import ModbusError
 from edge.reader.osdp.bus import BusError
 from edge.reader.osdp.secure import SecureError
 from edge.storage.errors import StorageError
@@ -39,7 +40,7 @@ def serve(path: Path, clock: Clock | None = None, started: Started | None = None
         return _fail(str(error), os.EX_NOINPUT if error.missing else wrong)
     except (BusError, SecureError, BrokerError) as error:
         return _fail(f"{path}: {error}", os.EX_CONFIG)
-    except GpioError as error:
+    except (GpioError, ModbusError) as error:
         return _fail(str(error), os.EX_OSERR)
     except StorageError as error:
         return _fail(str(error), os.EX_IOERR)

@@ -1,11 +1,12 @@
-"""Which wire is where: the targets of agent.toml ("gpio:CHIP:LINE", "osdp:READER:NUMBER", "simulated"), checked, and
-the GPIO lines made of them."""
+"""Which wire is where: the targets of agent.toml ("gpio:CHIP:LINE", "osdp:READER:NUMBER", "modbus:BOARD:COIL",
+"simulated"), checked, and the GPIO lines made of them."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge.lines.gpio import GpioLine, RequestLines, line_at
 from edge.lines.lights import GpioLights, ReaderLines
+from edge.lines.modbus import coil_at
 from edge.lines.pulse_lines import PulseLines
 from edge.lines.relays import GpioOutput, GpioOutputs
 from edge.lines.switches import ACTIVE_LOW, DEBOUNCE_MS, GpioInput, GpioInputs
@@ -22,24 +23,32 @@ class WiringError(ValueError):
     """Wires that cannot be as agent.toml says; one line that says what to change."""
 
 
-class OsdpOutput(NamedTuple):
-    """An output of an OSDP reader."""
+class OsdpLine(NamedTuple):
+    """An output or an input of an OSDP reader, 0 the first."""
 
     reader: str
     number: int
 
 
-def osdp_output(target: str) -> OsdpOutput:
-    """The output that "osdp:READER:NUMBER" names. ValueError for anything else."""
+def osdp_line(target: str) -> OsdpLine:
+    """The output or input that "osdp:READER:NUMBER" names. ValueError for anything else."""
     kind, _, rest = target.partition(":")
     reader, _, number = rest.rpartition(":")
     if kind != "osdp" or not reader or not number.isdecimal():
         raise ValueError(target)
-    return OsdpOutput(reader, int(number))
+    return OsdpLine(reader, int(number))
 
 
 def is_gpio(target: str) -> bool:
     return target.startswith("gpio:")
+
+
+def is_osdp(target: str) -> bool:
+    return target.startswith("osdp:")
+
+
+def is_modbus(target: str) -> bool:
+    return target.startswith("modbus:")
 
 
 def check(config: "Config") -> None:
@@ -51,8 +60,12 @@ def check(config: "Config") -> None:
     for bus in config.bus:
         if len({reader.address for reader in bus.readers}) != len(bus.readers):
             raise WiringError(f"bus {bus.port}: two readers have one address; each needs its own")
+    _refuse_twins([board.id for board in config.modbus], "relay board")
+    ports = [*(bus.port for bus in config.bus), *(modem.port for modem in config.modem)]
+    _refuse_twins([*ports, *(board.port for board in config.modbus)], "port")
     for door in config.door:
         _check_door(config, door, readers)
+    _check_used_once(config)
     _check_lines(config)
 
 
@@ -68,21 +81,55 @@ def _check_door(config: "Config", door: "DoorLines", readers: list[str]) -> None
     for target in [*door.outputs.values(), door.contact, door.exit, door.tamper]:
         if target == SIMULATED and config.simulated is None:
             raise WiringError(f"door {door.id} is 'simulated', but there is no [simulated] board")
-        if target and target != SIMULATED and not is_gpio(target):
+        if is_modbus(target):
+            _check_modbus(config, door, target)
+        elif target and target != SIMULATED and not is_gpio(target):
             _check_osdp(door, target, readers)
     for switch in (door.contact, door.exit, door.tamper):
-        if switch.startswith("osdp:"):
-            raise WiringError(f"door {door.id}: '{switch}': an OSDP reader's inputs are not read yet; use a GPIO line")
+        if is_modbus(switch):
+            raise WiringError(f"door {door.id}: '{switch}': a relay board's inputs are not read; use a GPIO line")
+    for kind in door.inverted:
+        if not is_osdp(getattr(door, kind)):
+            said = f"door {door.id}: its {kind} is on no OSDP reader; for a GPIO line write active_low under [[gpio]]"
+            raise WiringError(said)
 
 
 def _check_osdp(door: "DoorLines", target: str, readers: list[str]) -> None:
     try:
-        output = osdp_output(target)
+        line = osdp_line(target)
     except ValueError:
-        said = f"door {door.id}: '{target}' is no line; write 'gpio:CHIP:LINE', 'osdp:READER:NUMBER' or 'simulated'"
+        kinds = "'gpio:CHIP:LINE', 'osdp:READER:NUMBER', 'modbus:BOARD:COIL' or 'simulated'"
+        raise WiringError(f"door {door.id}: '{target}' is no line; write {kinds}") from None
+    if line.reader not in readers:
+        raise WiringError(f"door {door.id}: reader {line.reader} of '{target}' is on no bus")
+
+
+def _check_modbus(config: "Config", door: "DoorLines", target: str) -> None:
+    try:
+        board, _ = coil_at(target)
+    except ValueError:
+        said = f"door {door.id}: '{target}' is no relay; write 'modbus:BOARD:COIL', coils from 0"
         raise WiringError(said) from None
-    if output.reader not in readers:
-        raise WiringError(f"door {door.id}: reader {output.reader} of '{target}' is on no bus")
+    if board not in [one.id for one in config.modbus]:
+        raise WiringError(f"door {door.id}: there is no [[modbus]] board {board} for '{target}'")
+
+
+def _check_used_once(config: "Config") -> None:
+    """An output moves one door's strike; an input is one switch."""
+    for names in ("outputs", "switches"):
+        used: dict[str, str] = {}
+        for door in config.door:
+            targets = door.outputs.values() if names == "outputs" else (door.contact, door.exit, door.tamper)
+            for target in targets:
+                if not (is_osdp(target) or is_modbus(target)):
+                    continue
+                if target in used:
+                    raise WiringError(f"door {door.id}: '{target}' is door {used[target]}'s already")
+                used[target] = door.id
+    wanted = {coil_at(target)[0] for door in config.door for target in door.outputs.values() if is_modbus(target)}
+    for board in config.modbus:
+        if board.id not in wanted:
+            raise WiringError(f"modbus board {board.id}: no door has an output on it; remove it or write one")
 
 
 def _check_lines(config: "Config") -> None:

@@ -115,6 +115,7 @@ CONFIG_TABLES = {
     "[clock]": config.ClockSettings,
     "[simulated]": config.Simulated,
     "[[door]]": config.DoorLines,
+    "[[modbus]]": config.ModbusBoard,
 }
 
 

@@ -238,6 +238,9 @@ class Controller:
     def _reader_alarm(self, alarm, moment):
         return [events.alarm(moment, reasons.READER, self._door_of(alarm.reader), alarm.reader, alarm.detail)]
 
+    def _line_alarm(self, alarm, moment):
+        return [events.alarm(moment, reasons.LINE, alarm.door, "", alarm.detail)]
+
     def _door_of(self, reader_id):
         reader = self.index.readers.get(reader_id) if self.index is not None else None
         return reader.door if reader is not None else ""
@@ -382,6 +385,7 @@ _HANDLERS = {
     "Tamper": Controller._tamper,
     "ReaderLine": Controller._reader_line,
     "ReaderAlarm": Controller._reader_alarm,
+    "LineAlarm": Controller._line_alarm,
     "CallStarted": Controller._call_started,
     "CallProgress": Controller._call_progress,
     "Command": Controller._command,

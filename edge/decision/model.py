@@ -95,6 +95,14 @@ class ReaderAlarm(namedtuple("ReaderAlarm", ("reader", "detail"))):
     detail: str
 
 
+class LineAlarm(namedtuple("LineAlarm", ("door", "detail"))):
+    """A relay board or a line does not do what it should; `door` "" where it serves several."""
+
+    __slots__ = ()
+    door: str
+    detail: str
+
+
 class CallStarted(namedtuple("CallStarted", ("door", "call_code"))):
     """A visitor asked at a door's panel for the resident behind `call_code`."""
 

@@ -41,7 +41,8 @@ DURESS = "duress"
 LOCKOUT = "lockout"
 LOG = "log"
 READER = "reader"
+LINE = "line"
 CLOCK = "clock"
 # PASSBACK is an alarm's kind too: a soft area that was entered twice.
 
-ALARMS = (FORCED, HELD, TAMPER, DURESS, LOCKOUT, LOG, READER, CLOCK, PASSBACK)
+ALARMS = (FORCED, HELD, TAMPER, DURESS, LOCKOUT, LOG, READER, LINE, CLOCK, PASSBACK)

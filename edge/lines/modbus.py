@@ -100,6 +100,7 @@ class ModbusLine:
         self._say = say
         self._on_changed = on_changed
         self._client: AsyncModbusSerialClient | None = None
+        self._asking: asyncio.Future[Any] | None = None
         self._missed = 0
         self.unanswered = 0
         self.refused = 0
@@ -148,6 +149,9 @@ class ModbusLine:
     def close(self) -> None:
         """Give the port back."""
         client, self._client = self._client, None
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
         if client is not None:
             client.close()
 
@@ -169,8 +173,11 @@ class ModbusLine:
 
         if self._client is None or not self._client.connected:
             raise self.gone()
+        if self._asking is not None:  # cancelled before its answer came: talking over that would garble both
+            await asyncio.wait([self._asking])
+        self._asking = asyncio.ensure_future(self._client.execute(False, request))
         try:
-            answer = await self._client.execute(False, request)
+            answer = await asyncio.shield(self._asking)
         except ModbusException:
             return self._count_silence()
         if answer.function_code & 0x7F != request.function_code or not _is_answer(answer, request):

@@ -13,7 +13,7 @@ from edge.lines.modbus import DONE, REFUSED, SILENT, ModbusError, ModbusLine, Mo
 TRIES = 2  # of a pulse or hold, where no answer comes; a LOCK is tried for ever
 LOCK_AGAIN_S = 0.25
 POLL_S = 1.0  # a board that lost power for a moment is found out this soon
-LEAVE_S = 1.0
+LEAVE_S = 2.0  # the answer that was waited for, and the locks
 _REOPEN_S = (0.25, 0.5, 1.0, 2.0)  # pauses before a lost board is tried again; the last one repeats
 
 Key = tuple[str, str]

@@ -27,13 +27,13 @@ class Bench:
     def __init__(self, agent, board):
         self.agent, self.board = agent, board
         self.performed = []
-        strike = agent._board.strike
+        strike = agent.hardware.simulated.strike
 
         def spied(door, output, ms):
-            self.performed.append((door, ms, agent._log.last_seq))
+            self.performed.append((door, ms, agent.log.last_seq))
             return strike(door, output, ms)
 
-        agent._board.strike = spied
+        agent.hardware.simulated.strike = spied
 
     def pulses(self):
         return [strike for strike in self.board.strikes if strike.ms != LOCK]
@@ -42,14 +42,14 @@ class Bench:
         return [(door, seq) for door, ms, seq in self.performed if ms != LOCK]
 
     async def events(self, **wanted):
-        found = await asyncio.wrap_future(self.agent._log.query(limit=1000, **wanted))
+        found = await asyncio.wrap_future(self.agent.log.query(limit=1000, **wanted))
         return [(one.event.result, one.event.reason, one.late) for one in found]
 
     @contextlib.contextmanager
     def disk_held_up(self):
         """The storage thread does nothing inside the block."""
         reached, release = threading.Event(), threading.Event()
-        self.agent._log.database.read(lambda _: (reached.set(), release.wait(DEADLINE_S)))
+        self.agent.log.database.read(lambda _: (reached.set(), release.wait(DEADLINE_S)))
         assert reached.wait(DEADLINE_S)
         try:
             yield
@@ -81,7 +81,7 @@ def test_strike_moves_after_its_event_is_on_disk(folder):
 
     async def play():
         async with bench(made) as at:
-            first = at.agent._log.last_seq
+            first = at.agent.log.last_seq
             for number in range(100):
                 at.board.present("hall-b-in", "badge", RESIDENT_B)
                 await at.board.barrier(DEADLINE_S)
@@ -106,8 +106,8 @@ def test_slow_disk_keeps_no_resident_out(folder):
                 at.board.present("hall-b-in", "badge", RESIDENT_B)
                 await until(at.pulses, "the strike moves")
                 assert (at.pulses()[0].at_ns - presented_ns) / 1e9 >= BUDGET_S
-            await until(lambda: at.agent._recorder.late, "it is counted")
-            await until(lambda: at.agent._log.last_seq >= 5, "the record is written")
+            await until(lambda: at.agent.recorder.late, "it is counted")
+            await until(lambda: at.agent.log.last_seq >= 5, "the record is written")
             assert (await at.events(medium="badge")) == [("open", "", True)]
             assert ("alarm", "log") in [event[:2] for event in await at.events()]
             at.board.present("hall-b-in", "badge", RESIDENT_B)
@@ -145,10 +145,10 @@ def test_door_that_denies_then_stays_shut_and_says_why(folder):
         async with bench(made) as at:
             with at.disk_held_up():
                 at.board.present("parking-radio", "remote", REMOTE, 1)
-                await until(lambda: at.agent._recorder.late, "the budget is over")
+                await until(lambda: at.agent.recorder.late, "the budget is over")
                 await until(lambda: at.agent.decisions == 1 and at.agent._queue.empty(), "all is decided")
             await at.board.barrier(DEADLINE_S)
-            await until(lambda: at.agent._log.last_seq >= 5, "the records are written")
+            await until(lambda: at.agent.log.last_seq >= 5, "the records are written")
             await at.board.barrier(DEADLINE_S)
             assert at.pulses() == []
             said = [event[:2] for event in await at.events()]
@@ -173,7 +173,7 @@ def test_exit_button_waits_for_no_disk(folder, controller):
                 at.board.press_exit(controller)
                 await until(at.pulses, "the strike moves")
                 exit_s = (at.pulses()[0].at_ns - pressed_ns) / 1e9
-                assert at.agent._log.last_seq == at.opens_performed()[0][1]  # and nothing was written meanwhile
+                assert at.agent.log.last_seq == at.opens_performed()[0][1]  # and nothing was written meanwhile
             await at.board.barrier(DEADLINE_S)
             assert (await at.events(medium="exit"))[-1] == ("open", "", False)
             return exit_s
@@ -241,7 +241,7 @@ def test_rows_that_were_tampered_with_on_disk_open_nothing(folder):
             said = [(one[0], one[1]) for one in await at.events()]
             assert ("denied", "unknown") in said
             assert ("alarm", "log") in said
-            found = await asyncio.wrap_future(at.agent._log.query(result="alarm", limit=10))
+            found = await asyncio.wrap_future(at.agent.log.query(result="alarm", limit=10))
             assert "snapshot is needed" in found[0].event.detail
 
     asyncio.run(play())

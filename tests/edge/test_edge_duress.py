@@ -43,18 +43,18 @@ def test_duress_costs_no_second_commit_and_shows_nothing_else(folder) -> None:
             for code in (PLAIN, DURESS):
                 await agent.settle()
                 commits, last_seq, strikes, lights = (
-                    agent._log.commits,
-                    agent._log.last_seq,
+                    agent.log.commits,
+                    agent.log.last_seq,
                     len(board.strikes),
                     len(board.indicated),
                 )
                 board.present("hall-a-in", "code", code)
                 await board.barrier(20)
                 seen[code] = (
-                    agent._log.commits - commits,
+                    agent.log.commits - commits,
                     [(s.door, s.output, s.ms) for s in list(board.strikes)[strikes:] if s.ms != LOCK],
                     [(i.reader, i.outcome) for i in list(board.indicated)[lights:]],
-                    agent._log.last_seq - last_seq,
+                    agent.log.last_seq - last_seq,
                 )
         finally:
             running.cancel()

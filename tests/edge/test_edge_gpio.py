@@ -9,6 +9,7 @@ from edge_controller import NEVER_AUTO, NOW_MS, RESIDENT_B, STRANGER, make, unti
 
 from edge import keyring
 from edge.agent import Agent
+from edge.answering import Answers
 from edge.config import ConfigError, load
 from edge.lines.gpio import GpioError
 from edge.reader.inputs import LineDown, LineUp
@@ -81,7 +82,7 @@ def test_a_card_on_two_lines_moves_the_relay(folder) -> None:
             assert not wall.is_unlocked()
             await wall.present(RESIDENT_B)
             await until(wall.is_unlocked, "the relay")
-            found = await wall.agent._answer_events({"medium": "badge", "limit": 10})
+            found = await Answers(wall.agent).by_op()["events"]({"medium": "badge", "limit": 10})
             assert [event["result"] for event in found["events"]] == ["denied", "open"]
 
     asyncio.run(play())
@@ -149,7 +150,9 @@ def test_a_renewed_session_is_no_alarm_but_a_lost_reader_is(folder) -> None:
             found: list = []
 
             async def look() -> None:
-                found[:] = (await wall.agent._answer_events({"result": "alarm", "reason": "reader"}))["events"]
+                found[:] = (await Answers(wall.agent).by_op()["events"]({"result": "alarm", "reason": "reader"}))[
+                    "events"
+                ]
 
             end = time.monotonic() + 30
             while not found and time.monotonic() < end:

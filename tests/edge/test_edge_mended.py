@@ -98,7 +98,8 @@ def test_a_reader_that_comes_back_is_told_how_its_output_shall_be(folder) -> Non
     told: list[int] = []
     bus = SimpleNamespace(set_output=lambda reader, number, ms: told.append(ms))
     gpio = SimpleNamespace(lit=frozenset())
-    actuators = Actuators(load(made.config), {"r": bus}, gpio, {}, None, lambda door: "")  # type: ignore[arg-type]
+    hardware = SimpleNamespace(bus_of={"r": bus}, gpio=gpio, modems={}, relay_boards={}, simulated=None)
+    actuators = Actuators(load(made.config), hardware, lambda door: "")  # type: ignore[arg-type]
     for ms, again in ((model.HOLD, model.HOLD), (model.LOCK, model.LOCK), (5000, model.LOCK)):
         actuators.strike(model.Strike("d", "door", ms))
         actuators.reader_back("r")

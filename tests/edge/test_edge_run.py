@@ -202,7 +202,7 @@ def test_missing_config_is_one_line(folder):
     assert "none.toml: no such file" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["device.key", "manager.toml", "osdp.toml"])
+@pytest.mark.parametrize("name", ["device.key", "manager.toml"])
 def test_missing_key_file_is_one_line(folder, name):
     """66, the file, and what makes it."""
     made = make(folder, "hall-a")

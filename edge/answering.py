@@ -1,0 +1,126 @@
+"""What the local API answers about a running agent: status, events, explanations."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from edge import __version__
+from edge.console.api import BadRequestError, Handler
+from edge.decision import model
+from edge.explaining import answer, presented_of
+from edge.storage.event_log import LoggedEvent
+
+if TYPE_CHECKING:
+    from edge.agent import Agent
+
+SOFTWARE = f"vantail {__version__}"
+CODE_EXPLAINED_S = 1.0
+MOST_EVENTS = 5000  # of one answer
+FILTERS = {"since_ms", "until_ms", "door", "reader", "result", "reason", "medium", "credential", "text"}
+
+
+class Answers:
+    """The operations of the local API, each an async function of the request."""
+
+    def __init__(self, agent: "Agent") -> None:
+        self._agent = agent
+
+    def by_op(self) -> Mapping[str, Handler]:
+        """{operation: what answers it}."""
+        return {
+            "status": self._status,
+            "events": self._events,
+            "explain": self._explain,
+            **self._agent.pairing.answers,
+        }
+
+    async def _status(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        agent = self._agent
+        counts = await asyncio.wrap_future(agent.log.counts())
+        moment = agent.clock.moment()
+        epoch, revision = agent.policies.version
+        return {
+            "controller": agent.config.controller,
+            "site": agent.keys.manager.site,
+            "software": SOFTWARE,
+            "uptime_s": round(time.monotonic() - agent.started_at),
+            "clock": {"utc_ms": moment.utc_ms, "trusted": moment.trusted},
+            "policy": {"epoch": epoch, "revision": revision, "in_force": agent.controller.index is not None},
+            "log": {
+                "id": agent.log.log_id.hex(),
+                "last_seq": agent.log.last_seq,
+                "acknowledged": agent.log.acked,
+                "total": counts.total,
+                "unsent": counts.unsent,
+                "dropped": counts.dropped + agent.recorder.dropped,
+                "late": agent.recorder.late,
+            },
+            "doors": [
+                {"id": door.row.id, "name": door.row.name, "state": door.state, "leaf_open": door.leaf_open}
+                for door in agent.controller.doors.values()
+            ],
+            "calls": agent.controller.calls(),
+            **agent.hardware.status(),
+            "uplink": agent.synchroniser.status() if agent.synchroniser is not None else None,
+            "decision_us": agent.decision_us,
+            "decisions": agent.decisions,
+            "unwired_outputs": agent.actuators.unwired,
+        }
+
+    async def _events(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = {key: request[key] for key in (*FILTERS, "after_seq") if request.get(key) is not None}
+        unknown = set(request) - FILTERS - {"op", "after_seq", "limit"}
+        if unknown:
+            raise BadRequestError(
+                f"unknown filter {', '.join(sorted(unknown))}; known are {', '.join(sorted(FILTERS))}"
+            )
+        limit = min(int(request.get("limit") or 100), MOST_EVENTS)
+        log = self._agent.log
+        found = await asyncio.wrap_future(log.query(limit=limit, **wanted))
+        return {"log": log.log_id.hex(), "events": [_event_json(logged) for logged in found]}
+
+    async def _explain(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        agent = self._agent
+        moment = agent.clock.moment()
+        if request.get("at_ms") is not None:
+            moment = moment._replace(utc_ms=int(request["at_ms"]))
+        presented = presented_of(
+            agent.controller.index,
+            agent.keys.code_key,
+            str(request.get("door")),
+            str(request.get("medium")),
+            str(request.get("value")),
+            int(request.get("button") or 1),
+            str(request.get("reader") or ""),
+        )
+        if presented.medium == model.CODE:  # no oracle: it is written down and takes its time
+            agent.submit(model.Noted("code-explained", presented.door, presented.reader, ""))
+            await asyncio.sleep(CODE_EXPLAINED_S)
+        situation = agent.controller.situation(presented, False, moment)
+        return answer(agent.controller.index, presented, situation, moment, str(request.get("value")))
+
+
+def _event_json(logged: LoggedEvent) -> dict[str, Any]:
+    event = logged.event
+    return {
+        "seq": logged.seq,
+        "at_ms": event.at_ms,
+        "clock_trusted": event.trusted,
+        "door": event.door,
+        "reader": event.reader,
+        "medium": event.medium,
+        "credential": _credential_text(event),
+        "result": event.result,
+        "reason": event.reason,
+        "output": event.output,
+        "detail": event.detail,
+        "late": logged.late,
+        "policy": logged.policy_revision,
+    }
+
+
+def _credential_text(event: model.Event) -> str:
+    if event.credential is None:
+        return ""
+    return f"{event.credential:016x}" if event.medium == "code" else f"{event.credential:010d}"
