@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from edge.decision.model import ReaderLine
 from edge.lines.gpio import Claim, GpioError, GpioLine, RequestLines, claim_pulses
 
+RECLAIM_S = (0.25, 1.0, 5.0)  # pauses before lines that failed are claimed again; the last one repeats
 READS = 16  # of 64 edges: as many as the kernel keeps
 
 
@@ -24,13 +26,16 @@ class PulseReader(Protocol):
     """Words to values: edge.reader.wired_reader.WiredReader, edge.reader.radio.RadioReceiver."""
 
     @property
+    def reader(self) -> str: ...
+    @property
     def decoder(self) -> Any: ...
     def read(self, word: Any) -> Sequence[object]: ...
 
 
 class PulseLines:
-    """Lines D0 and D1 and what reads them; `deliver` gets its values on the loop. A pulse makes a line active:
-    `active_low` True as readers drive it, False behind an optocoupler that inverts.
+    """Lines D0 and D1 and what reads them; `deliver` gets its values on the loop, and ReaderLine when the lines fail
+    and when they are had again. A pulse makes a line active: `active_low` True as readers drive it, False behind an
+    optocoupler that inverts.
 
     now_ns: the clock of the kernel's stamps."""
 
@@ -50,6 +55,7 @@ class PulseLines:
         self._now_ns = now_ns
         self._claim: Claim | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self.trouble = ""
 
     def claim(self) -> None:
@@ -59,6 +65,9 @@ class PulseLines:
 
     def release(self) -> None:
         self._stop_timer()
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
         claim, self._claim = self._claim, None
         if claim is not None:
             asyncio.get_running_loop().remove_reader(claim.fd)
@@ -83,14 +92,34 @@ class PulseLines:
         try:
             edges = self._claim.edges()
         except GpioError as error:
-            self.trouble = str(error)
-            self.release()
+            self._fail(str(error))
             return False
         for edge in edges:
             if edge.has_gap:
                 self._decoder.lost(edge.at_ns)
             self._pass_on(self._decoder.edge(edge.line, edge.at_ns))
         return bool(edges)
+
+    def _fail(self, why: str) -> None:
+        self.release()
+        self.trouble = why
+        self._deliver(ReaderLine(self._reader.reader, False, why))
+        self._claim_later(0)
+
+    def _claim_later(self, times: int) -> None:
+        wait_s = RECLAIM_S[min(times, len(RECLAIM_S) - 1)]
+        self._retry = asyncio.get_running_loop().call_later(wait_s, self._claim_again, times)
+
+    def _claim_again(self, times: int) -> None:
+        try:
+            self.claim()
+        except GpioError as error:
+            self.trouble = str(error)
+            self._claim_later(times + 1)
+            return
+        self._retry = None
+        self.trouble = ""
+        self._deliver(ReaderLine(self._reader.reader, True, ""))
 
     def _pass_on(self, word: Any) -> None:
         if word is not None:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge.decision.model import Contact, ExitPressed, Tamper
+from edge.decision.model import Contact, ExitPressed, LineAlarm, Tamper
 from edge.lines.gpio import Claim, Edge, GpioError, GpioLine, RequestLines, claim_switch
 
 KINDS = ("contact", "exit", "tamper")
+RECLAIM_S = (0.25, 1.0, 5.0)  # pauses before a line that failed is claimed again; the last one repeats
 DEBOUNCE_MS = 30  # far above a switch's bounce, far below the 400 ms of a pulse that must not be missed
 
 # How each is wired to ground with a pull-up, so that a cut wire tells: a contact and a tamper loop are closed while all
@@ -31,7 +32,7 @@ class GpioInput:
 class GpioInputs:
     """One controller's switches. `deliver` gets model.Contact, ExitPressed and Tamper on the loop, each change once,
     and at `claim` where the contacts stand and which tampers are open. A button that is held at `claim` counts when
-    it is pressed again: a start opens nothing."""
+    it is pressed again: a start opens nothing. A line that fails is a LineAlarm, and is claimed again and again."""
 
     def __init__(
         self,
@@ -45,15 +46,14 @@ class GpioInputs:
         self._claims: dict[int, Claim] = {}
         self._levels: dict[int, bool] = {}
         self._troubles: dict[int, str] = {}
+        self._retries: dict[int, asyncio.TimerHandle] = {}
         self.lost_events = 0
 
     def claim(self) -> None:
         """Take every line, in a running loop. GpioError where one cannot be had: then none is kept."""
         try:
-            for at, switch in enumerate(self._inputs):
-                claim = self._claims[at] = claim_switch(switch.line, self._request_lines)
-                self._levels[at] = claim.is_active()
-                asyncio.get_running_loop().add_reader(claim.fd, self._readable)
+            for at in range(len(self._inputs)):
+                self._levels[at] = self._take(at)
         except GpioError:
             self.release()
             raise
@@ -62,10 +62,11 @@ class GpioInputs:
                 self._tell(switch, self._levels[at])
 
     def release(self) -> None:
-        for claim in self._claims.values():
-            asyncio.get_running_loop().remove_reader(claim.fd)
-            claim.release()
-        self._claims.clear()
+        for retry in self._retries.values():
+            retry.cancel()
+        self._retries.clear()
+        for at in list(self._claims):
+            self._give_back(at)
 
     def status(self) -> list[dict[str, Any]]:
         """For people, one dict a switch: plain values."""
@@ -83,11 +84,13 @@ class GpioInputs:
 
     def _readable(self) -> None:
         """Of all lines together, in the order of their stamps: a button and then the leaf, never the leaf first."""
-        edges = [(edge.at_ns, at, edge) for at in self._claims if at not in self._troubles for edge in self._edges(at)]
+        edges = [(edge.at_ns, at, edge) for at in list(self._claims) for edge in self._edges(at)]
         for _, at, edge in sorted(edges):
             self.lost_events += edge.has_gap
             self._change(at, edge.is_active)
-        for at in {at for _, at, edge in edges if edge.has_gap}:  # what is left need not end where the line is
+        for at in {
+            at for _, at, edge in edges if edge.has_gap and at in self._claims
+        }:  # what is left need not end where the line is
             with self._telling_trouble(at):
                 self._change(at, self._claims[at].is_active())
 
@@ -101,8 +104,44 @@ class GpioInputs:
         try:
             yield
         except GpioError as error:
+            self._give_back(at)
             self._troubles[at] = str(error)
-            asyncio.get_running_loop().remove_reader(self._claims[at].fd)
+            switch = self._inputs[at]
+            self._deliver(LineAlarm(switch.door, f"{switch.kind}: {error}"))
+            self._retry(at, 0)
+
+    def _take(self, at: int) -> bool:
+        """Claim a line; its level."""
+        claim = self._claims[at] = claim_switch(self._inputs[at].line, self._request_lines)
+        is_active = claim.is_active()
+        asyncio.get_running_loop().add_reader(claim.fd, self._readable)
+        return is_active
+
+    def _give_back(self, at: int) -> None:
+        claim = self._claims.pop(at)
+        asyncio.get_running_loop().remove_reader(claim.fd)
+        claim.release()
+
+    def _retry(self, at: int, times: int) -> None:
+        wait_s = RECLAIM_S[min(times, len(RECLAIM_S) - 1)]
+        self._retries[at] = asyncio.get_running_loop().call_later(wait_s, self._reclaim, at, times)
+
+    def _reclaim(self, at: int, times: int) -> None:
+        """A line that failed: have it again, as at the start."""
+        del self._retries[at]
+        try:
+            is_active = self._take(at)
+        except GpioError as error:
+            if at in self._claims:
+                self._give_back(at)
+            self._troubles[at] = str(error)
+            self._retry(at, times + 1)
+            return
+        self._troubles.pop(at)
+        if self._inputs[at].kind == "exit":
+            self._levels[at] = is_active  # held while nobody could tell since when
+        else:
+            self._change(at, is_active)
 
     def _change(self, at: int, is_active: bool) -> None:
         if self._levels[at] != is_active:

@@ -128,7 +128,7 @@ def test_a_line_that_is_taken(folder) -> None:
         ('"gpio:gpiochip0:23"', '"gpio:22"', "write 'gpio:CHIP:LINE'"),
         ('"gpio:gpiochip0:6"', '"gpio:gpiochip1:6"', "must be on one chip"),
         ('"gpio:gpiochip0:23"', '"osdp:x:0"', "reader x .* is on no bus"),
-        ('"gpio:gpiochip0:17"', '"modbus:1"', "is no line"),
+        ('"gpio:gpiochip0:17"', '"mdobus:1"', "is no line"),
     ],
 )
 def test_wires_that_cannot_be(folder, old: str, new: str, said: str) -> None:

@@ -5,9 +5,9 @@ from collections import Counter
 from random import Random
 
 import pytest
-from gpio_scene import MS, chip, line, turn
+from gpio_scene import MS, chip, line, turn, until
 
-from edge.decision.model import Contact, ExitPressed, Tamper
+from edge.decision.model import Contact, ExitPressed, LineAlarm, Tamper
 from edge.lines.gpio import GpioError
 from edge.lines.switches import ACTIVE_LOW, DEBOUNCE_MS, GpioInput, GpioInputs
 from firmware_sim.gpio_double import ChipDouble
@@ -180,7 +180,34 @@ def test_a_chip_that_goes_away_is_said() -> None:
         await turn()
         [trouble] = [entry["trouble"] for entry in inputs.status() if entry["kind"] == "exit"]
         assert trouble.startswith("GPIO gpiochip0:23: ")
+        assert LineAlarm("front", f"exit: {trouble}") in heard
         inputs.release()
+
+    asyncio.run(scene())
+
+
+def test_a_line_that_failed_is_had_again() -> None:
+    """The button works again, and its being held meanwhile was no press; the contact is told as it stands."""
+
+    async def scene() -> None:
+        board = chip()
+        at_rest(board)
+        heard: list[object] = []
+        inputs = GpioInputs(switches(0), heard.append, board.request_lines)
+        inputs.claim()
+        board.is_gone = True
+        board.drive(LINES["exit"], False, 1000)
+        board.drive(LINES["contact"], True, 1000)
+        await until(lambda: sum(isinstance(value, LineAlarm) for value in heard) >= 2, "both alarms")
+        heard.clear()
+        board.is_gone = False
+        await until(lambda: not any(entry["trouble"] for entry in inputs.status()), "the return")
+        assert heard == [Contact("front", True)]
+        board.drive(LINES["exit"], True, 2000)
+        board.drive(LINES["exit"], False, 3000)
+        await until(lambda: ExitPressed("front") in heard, "the button")
+        inputs.release()
+        assert not board.requests
 
     asyncio.run(scene())
 

@@ -6,6 +6,7 @@ import time
 import pytest
 from gpio_scene import MS, chip, line, turn, until
 
+from edge.decision.model import ReaderLine
 from edge.lines.gpio import GpioError, GpioLine
 from edge.lines.pulse_lines import PulseLines
 from edge.reader import card_format
@@ -135,17 +136,24 @@ def test_the_lines_of_a_reader_are_on_one_chip() -> None:
         PulseLines(apart, WiredReader("front"), lambda value: None, chip().request_lines).claim()
 
 
-def test_a_chip_that_goes_away_ends_the_reading() -> None:
-    """It is said in `trouble`, and the lines are given back."""
+def test_a_chip_that_goes_away_ends_the_reading_until_it_is_back() -> None:
+    """It is said in `trouble` and as the reader's line, the lines are given back, and claimed again."""
 
     async def scene() -> None:
         board = chip()
-        lines = PulseLines(LINES, WiredReader("front"), lambda value: None, board.request_lines)
+        heard: list[object] = []
+        lines = PulseLines(LINES, WiredReader("front"), heard.append, board.request_lines)
         lines.claim()
         send(board, [(0, 1000)])
         board.is_gone = True
         await turn()
         assert lines.trouble.startswith("GPIO gpiochip0:5: ")
         assert board.requests == {}
+        assert heard == [ReaderLine("front", False, lines.trouble)]
+        board.is_gone = False
+        await until(lambda: not lines.trouble, "the return")
+        assert heard[1:] == [ReaderLine("front", True, "")]
+        assert len(board.requests) == 2
+        lines.release()
 
     asyncio.run(scene())
