@@ -7,19 +7,25 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from edge import __version__
-from edge.commands import doctor, events, explain, keygen, replay, run, status
+from edge.commands import backup, doctor, events, explain, keygen, reader, replay, restore, run, status
 from edge.config import ConfigError
 from edge.console.api import ApiError
 from edge.failures import CommandError
 
-COMMANDS = (run, status, events, doctor, explain, replay, keygen)
+COMMANDS = (run, status, events, backup, restore, doctor, reader, explain, replay, keygen)
 EXAMPLES = """examples:
   vantail keygen --keys /etc/vantail/keys
   vantail doctor --config /etc/vantail/agent.toml
+  vantail reader pair hall-a-in
   vantail run --config /etc/vantail/agent.toml
   vantail status --json
   vantail events --result denied --limit 20
   vantail events --follow
+  vantail events --since yesterday --csv
+  vantail events --since "8 weeks ago" --plot passages.svg --lang fr
+  vantail events verify
+  vantail backup /media/usb/hall-a.vantail
+  vantail restore /media/usb/hall-a.vantail
   vantail explain --door hall-a --medium badge --value 1111100008
   vantail replay --building examples/clos-des-dunes --day examples/clos-des-dunes/day.csv
 """

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from firmware_sim import door_command
 from firmware_sim.demo import Demo, DemoError, dump, play, report_line
 from firmware_sim.presenting import converse
 from firmware_sim.screen import Screen
@@ -18,6 +19,7 @@ EXAMPLES = """examples:
   vantail-sim demo                                  the example residence, its day, then you
   vantail-sim demo --script                         the day alone; exit 0 only if all was as expected
   vantail-sim demo --building DIR --day FILE --script --json
+  vantail-sim door --config agent.toml              a page with the doors of a running agent
 """
 BUILDING = Path("examples/clos-des-dunes")
 
@@ -26,10 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return asyncio.run(_demo(options))
+        return asyncio.run(_until_told(options))
     except DemoError as error:
         print(f"vantail-sim: {error}", file=sys.stderr)
         return os.EX_DATAERR
+    except door_command.DoorError as error:
+        print(f"vantail-sim: {error}", file=sys.stderr)
+        return error.code
     except OSError as error:
         print(f"vantail-sim: {error}", file=sys.stderr)
         return os.EX_OSERR
@@ -59,19 +64,27 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="one JSON object on stdout; everything else to stderr")
     demo.add_argument("--broker", choices=("iotcore", "mosquitto"), default="iotcore")
     demo.add_argument("--dir", type=Path, default=Path(".demo"), help="where everything is kept (default .demo)")
+    demo.set_defaults(run=_demo)
+    door_command.add(commands)
     return parser
+
+
+async def _until_told(options: argparse.Namespace) -> int:
+    """Run the command; SIGTERM and SIGINT end it as a cancellation."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return int(await options.run(options))
 
 
 async def _demo(options: argparse.Namespace) -> int:
     screen = Screen(sys.stderr if options.json else sys.stdout)
     day = options.day or options.building / "day.csv"
     demo = Demo(options.building, day, options.dir.resolve(), options.broker, screen)
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with demo.running():
         screen.say(f"events: {demo.cloud_address}")
+        screen.say(f"doors:  {demo.doors_address}")
         report = await play(demo, screen)
         screen.say(report_line(report))
         if options.json:

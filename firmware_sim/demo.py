@@ -16,8 +16,11 @@ from edge.residence import values
 from edge.residence.day import Step, read_day
 from edge.residence.problems import has_errors
 from edge.residence.reading import read
+from firmware_sim import door_places, door_wallet
 from firmware_sim.building import Hardware, build
 from firmware_sim.control import all_events, ask_agent, ask_cloud, cloud_events
+from firmware_sim.door_bench import Bench
+from firmware_sim.door_page import DoorPage
 from firmware_sim.network_cut import NetworkCut
 from firmware_sim.player import Played, Player, Station, insist
 from firmware_sim.processes import Process, python
@@ -45,6 +48,8 @@ class Demo:
         self._cut = NetworkCut()
         self._utc_ms = (self.steps[0].at_ms if self.steps else int(time.time() * 1000)) - BEFORE_MS
         self.cloud_address = ""
+        self.doors_address = ""
+        self.page: DoorPage | None = None
         self.hardware: dict[str, Hardware] = {}
         self.stations: dict[str, Station] = {}
         self.broker: Process
@@ -58,6 +63,8 @@ class Demo:
             await self._start()
             yield self
         finally:
+            if self.page is not None:
+                await self.page.stop()
             for name in self.hardware:
                 await self.hardware[name].close()
             for process in [*self.agents.values(), *self._servers()]:
@@ -137,6 +144,7 @@ class Demo:
         self.hardware = {hardware.controller.id: hardware for hardware in made}
         for hardware in made:
             await hardware.open()
+        await self._start_page(frozenset(wired))
         await self._start_cloud()
         for name, hardware in self.hardware.items():
             self.stations[name] = Station(hardware, self._utc_ms)
@@ -147,6 +155,15 @@ class Demo:
             await self._await_ready(name)
         for station in self.stations.values():
             await station.new_events()
+
+    async def _start_page(self, wired: frozenset[str]) -> None:
+        """The page that draws the doors; `wired`: those with a door position switch."""
+        benches = []
+        for name, at in self.hardware.items():
+            places = door_places.of_residence(self.residence, name, contacts=wired)
+            benches.append(Bench(name, places, at.board, at.readers, at.lines, at.api))
+        self.page = DoorPage(benches, door_wallet.of_residence(self.residence), self.residence.name)
+        self.doors_address = await self.page.start()
 
     def _agent_command(self, hardware: Hardware) -> list[str]:
         clock = self.stations[hardware.controller.id].clock
@@ -237,6 +254,8 @@ class Demo:
 async def play(demo: Demo, screen: Screen) -> dict[str, Any]:
     """Play the whole day. Returns the report, as `--json` prints it."""
     player = demo.player()
+    assert demo.page is not None
+    demo.page.hands_off = "the day is being played; wait for its end"
     played: list[Played] = []
     secure = await demo.is_secure()
     for step in demo.steps:
@@ -244,6 +263,7 @@ async def play(demo: Demo, screen: Screen) -> dict[str, Any]:
         played.append(one)
         screen.step(one)
     counts = await demo.count()
+    demo.page.hands_off = ""
     secure = secure and await demo.is_secure()
     ok = all(one.is_ok for one in played) and counts["recorded"] == counts["in_cloud"] and not counts["lost"]
     return {"ok": ok, "steps": [one.as_object() for one in played], **counts, "secure_channel": secure}

@@ -7,10 +7,11 @@ otherwise, that drops its oldest edge when full; software debounce (a level coun
 that is readable while there are edges. Times are the caller's: nanoseconds, never falling.
 """
 
+import contextlib
 import errno
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from gpiod import EdgeEvent, LineSettings
@@ -24,7 +25,9 @@ class ChipDouble:
     """A chip of `lines` lines whose `request_lines` takes the place of gpiod's.
 
     keeps_released: a released output stays as driven, as Raspberry Pi kernels do without strict_gpiod; else it goes
-    back to its pull: `pulled_up`, for all lines alike.
+    back to its pull: `pulled_up`, for all lines alike. `on_put(line, level)`: is told of each change of a driven line.
+
+    Faults on demand: is_denied, is_gone (the chip), `break_line` / `mend_line`, `stuck_line`, `bounce`, `noise`.
     """
 
     def __init__(self, name: str = "gpiochip0", lines: int = 54, keeps_released: bool = True) -> None:
@@ -36,7 +39,10 @@ class ChipDouble:
         self.requests: dict[int, RequestDouble] = {}
         self.history: list[tuple[int, bool]] = []  # (line, level) of each change of a driven line
         self.outputs: dict[int, bool] = {}  # physical levels of lines that are driven, or were
+        self.on_put: Callable[[int, bool], None] | None = None
         self._inputs = [True] * lines  # physical levels from outside
+        self._broken: set[int] = set()
+        self._stuck: dict[int, bool] = {}  # line → where its outside would be
         self._lines = lines
 
     def request_lines(
@@ -68,7 +74,9 @@ class ChipDouble:
     def drive(self, offset: int, level: bool, at_ns: int) -> None:
         """What is wired to an input takes a level."""
         self.settle(at_ns)
-        if self._inputs[offset] != level:
+        if offset in self._stuck:
+            self._stuck[offset] = level
+        elif self._inputs[offset] != level:
             self._inputs[offset] = level
             if offset in self.requests:
                 self.requests[offset]._changed(offset, level, at_ns)
@@ -77,6 +85,47 @@ class ChipDouble:
         """The line falls and rises again."""
         self.drive(offset, False, at_ns)
         self.drive(offset, True, at_ns + width_ns)
+
+    # --- faults on demand: times in nanoseconds --------------------------------------------------------------
+
+    def break_line(self, offset: int) -> None:
+        """Each use of this line fails (EIO), as of an expander that is gone from its bus, and whoever waits for its
+        edges is woken. Its output stays."""
+        self._broken.add(offset)
+        request = self.requests.get(offset)
+        if request is not None and not request._events:
+            os.eventfd_write(request.fd, 1)
+
+    def mend_line(self, offset: int) -> None:
+        self._broken.discard(offset)
+        request = self.requests.get(offset)
+        if request is not None and not request._events:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(request.fd)
+
+    def stuck_line(self, offset: int, level: bool | None, at_ns: int) -> None:
+        """Hold an input at a level, whatever is wired to it does; None: it follows again."""
+        if level is None:
+            if offset in self._stuck:
+                self.drive(offset, self._stuck.pop(offset), at_ns)
+            return
+        outside = self._stuck.pop(offset, self._inputs[offset])
+        self.drive(offset, level, at_ns)
+        self._stuck[offset] = outside
+
+    def bounce(self, offset: int, level: bool, at_ns: int, times: int = 5, every_ns: int = 1_000_000) -> None:
+        """A switch takes a level and bounces off it `times` times, for twice `every_ns` each."""
+        for turn in range(times):
+            self.drive(offset, level, at_ns + 2 * turn * every_ns)
+            self.drive(offset, not level, at_ns + (2 * turn + 1) * every_ns)
+        self.drive(offset, level, at_ns + 2 * times * every_ns)
+
+    def noise(self, offset: int, at_ns: int, times: int = 10, width_ns: int = 20_000) -> None:
+        """A motor beside the cable: `times` spikes of `width_ns`, a millisecond apart."""
+        level = self._inputs[offset]
+        for turn in range(times):
+            self.drive(offset, not level, at_ns + turn * 1_000_000)
+            self.drive(offset, level, at_ns + turn * 1_000_000 + width_ns)
 
     def settle(self, now_ns: int) -> None:
         """Time passes: debounced levels that lasted count."""
@@ -92,6 +141,8 @@ class ChipDouble:
         if self.outputs.get(offset) != level:
             self.outputs[offset] = level
             self.history.append((offset, level))
+            if self.on_put is not None:
+                self.on_put(offset, level)
 
     def _offset(self, name: int | str) -> int:
         if isinstance(name, str):
@@ -161,6 +212,8 @@ class RequestDouble:
     def _check(self) -> None:
         if self._chip.is_gone:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        if not self._chip._broken.isdisjoint(self._settings):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def _level(self, offset: int) -> bool:
         return self._debounced[offset] if self._settings[offset].debounce_period else self._chip.level(offset)

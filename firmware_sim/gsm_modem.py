@@ -85,6 +85,7 @@ class GsmModem:
         fresh.symlink_to(os.ttyname(self._slave))
         os.replace(fresh, self.path)
         asyncio.get_running_loop().add_reader(self._master, self._read)
+        self._set_timer()  # it went on without the adapter
 
     def close(self) -> None:
         """Pull the adapter: the port vanishes. The modem keeps its power and its calls."""
@@ -98,6 +99,14 @@ class GsmModem:
         os.close(self._master)
         os.close(self._slave)
         self._master = self._slave = None
+
+    def plug(self) -> None:
+        """`open`, as the other devices name it."""
+        self.open()
+
+    def unplug(self) -> None:
+        """`close`, as the other devices name it."""
+        self.close()
 
     @property
     def is_plugged(self) -> bool:

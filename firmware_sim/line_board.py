@@ -8,6 +8,8 @@ real line (`reader_line`).
 A Unix socket, one JSON object a line, at most 4 KiB each; the agent connects (`edge.lines.simulated`).
 Agent to board: strike, indicate, dial, hang_up, barrier. Board to agent: contact, exit, tamper, present,
 call, call_progress, barrier, error. What the board cannot take is counted and answered with an error.
+
+Faults on demand: `unplug` / `plug` (the connection), `stuck_contact`.
 """
 
 import asyncio
@@ -50,6 +52,9 @@ class LineBoard:
         self.lost_inputs = 0
         self.connections = 0
         self.last_error = ""
+        self.is_plugged = True
+        self._stuck: dict[str, bool] = {}  # door → what its contact says, whatever the leaf does
+        self._leaves: dict[str, bool] = {}  # door → where its leaf is
         self._server: asyncio.Server | None = None
         self._agent: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
@@ -88,19 +93,54 @@ class LineBoard:
 
     def status(self) -> dict[str, Any]:
         return {
+            "is_plugged": self.is_plugged,
             "is_connected": self.is_connected,
             "connections": self.connections,
             "bad_lines": self.bad_lines,
             "lost_inputs": self.lost_inputs,
             "last_error": self.last_error,
             "unlocked": sorted(self._unlocked),
+            "stuck_contacts": dict(sorted(self._stuck.items())),
         }
+
+    # --- faults on demand -----------------------------------------------------------------------------------
+
+    def unplug(self) -> None:
+        """Cut the connection: the agent reads an end, every relay drops, and no agent gets through until `plug`."""
+        self.is_plugged = False
+        self._drop_agent()
+
+    def plug(self) -> None:
+        """Let an agent through again. It is told where leaves and housings stand, and nothing else of meanwhile."""
+        self.is_plugged = True
+
+    def stuck_contact(self, door: str, is_open: bool | None) -> bool:
+        """Let the door's contact say `is_open` whatever its leaf does, as a lost magnet or a bridged wire makes it;
+        None: it works again, and says where the leaf is. False when no agent heard of it."""
+        if is_open is None:
+            self._stuck.pop(door, None)
+        else:
+            self._stuck[door] = is_open
+        return self._tell_contact(door)
 
     # --- what happens at the doors: False and counted when no agent is connected ----------------------------
 
     def contact(self, door: str, is_open: bool) -> bool:
         """Move the leaf. An agent that connects later is told where it stands."""
-        return self._level(("contact", door), {"contact": {"door": door, "open": is_open}})
+        self._leaves[door] = is_open
+        return self._tell_contact(door)
+
+    def is_leaf_open(self, door: str) -> bool:
+        """Say where the leaf is, whatever its contact says."""
+        return self._leaves.get(door, False)
+
+    def _tell_contact(self, door: str) -> bool:
+        """What the contact says now; nothing where it says that already."""
+        says_open = self._stuck.get(door, self.is_leaf_open(door))
+        message = {"contact": {"door": door, "open": says_open}}
+        if door in self._stuck and self._levels.get(("contact", door)) == message:
+            return self.is_connected
+        return self._level(("contact", door), message)
 
     def tamper(self, source: str, door: str, is_on: bool) -> bool:
         """Open or close a housing; `source`: reader id, or "" for the cabinet. Told again like a contact."""
@@ -156,6 +196,9 @@ class LineBoard:
     # --- the agent's connection -----------------------------------------------------------------------------
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.is_plugged:
+            writer.transport.abort()
+            return
         self._drop_agent()  # a controller started anew while its old connection is not yet known to be dead
         self._agent = writer
         self.connections += 1

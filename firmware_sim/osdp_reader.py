@@ -21,6 +21,7 @@ from firmware_sim.reader_lights import Buzzer, Light, Output, now_ms, offline_co
 OUTPUTS = 2
 EVENTS_WAITING = 32  # what a reader keeps while nobody polls it; more is missed and counted
 CHANGES_KEPT = 1000
+LAST_ADDRESS = 126  # 127 is for all (SIA OSDP 2.2, section 5)
 UNPOLLED_MS = 8000  # SIA OSDP 2.2: a device counts itself off line after 8 s without a poll
 
 # SIA OSDP 2.2, osdp_KEYPAD: digits are ASCII, "*" is DEL and "#" is CR.
@@ -85,21 +86,25 @@ class _Channel:
 class OsdpReader:
     """A reader with one light, a buzzer, a keypad and two outputs.
 
-    `reader`: its id. `scbk`: 16 bytes. `enforce_secure`: refuse commands outside the secure channel.
+    `reader`: its id. `scbk`: 16 bytes, or None: it has no key yet (install mode) and takes the first that it
+    is given under the default key. `enforce_secure`: refuse commands outside the secure channel.
     `on_change(reader, seen)` is called after each exchange, outside of libosdp, for every command that
     arrived.
+
+    Faults on demand: unplug / plug_in, swap_address, slow_answers; those of the whole line are in
+    `firmware_sim.reader_line`.
     """
 
     def __init__(
         self,
         reader: str,
         address: int,
-        scbk: bytes,
+        scbk: bytes | None,
         *,
         enforce_secure: bool = True,
         on_change: "Callable[[OsdpReader, Seen], None] | None" = None,
     ) -> None:
-        if len(scbk) != 16 or not 0 <= address <= 126:
+        if (scbk is not None and len(scbk) != 16) or not 0 <= address <= LAST_ADDRESS:
             raise ValueError(f"reader {reader}: its key must have 16 bytes and its address be 0 to 126")
         self.reader = reader
         self.address = address
@@ -107,10 +112,11 @@ class OsdpReader:
         self.seen: deque[Seen] = deque(maxlen=CHANGES_KEPT)
         self.missed = 0
         self.is_plugged = True
+        self.answer_ms = 0.0  # how long it thinks before it answers; its line waits for so long
         self._keeps_power = False
         self._tampered = False
         self._scbk = scbk
-        self._flags = [osdp.LibFlag.EnforceSecure] if enforce_secure else []
+        self._enforces_secure = enforce_secure
         self._power_on()
 
     def _power_on(self) -> None:
@@ -120,7 +126,10 @@ class OsdpReader:
         self._arrived: list[Seen] = []
         self._heard_ms = now_ms() - UNPOLLED_MS
         self._channel = _Channel()
-        info = osdp.PDInfo(self.address, self._channel, scbk=self._scbk, name=self.reader[:15], flags=self._flags)
+        flags = [osdp.LibFlag.EnforceSecure] if self._enforces_secure else []
+        if self._scbk is None:
+            flags = [osdp.LibFlag.InstallMode]
+        info = osdp.PDInfo(self.address, self._channel, scbk=self._scbk, name=self.reader[:15], flags=flags)
         self._device = osdp_sys.PeripheralDevice(info.get(), capabilities=osdp.PDCapabilities(_CAPABILITIES).get())
         self._device.set_command_callback(self._obey)
         self._device.set_event_completion_callback(self._sent)
@@ -160,6 +169,21 @@ class OsdpReader:
             self._power_on()
         self.is_plugged = True
 
+    # --- faults on demand -----------------------------------------------------------------------------------
+
+    def swap_address(self, address: int) -> None:
+        """Set it to another address (0 to 126), as a wrong switch does: it starts anew and answers there. Two
+        readers of a line may so have one address, and then speak at once."""
+        if not 0 <= address <= LAST_ADDRESS:
+            raise ValueError(f"reader {self.reader}: its address must be 0 to {LAST_ADDRESS}; seen: {address}")
+        self.address = address
+        self._power_on()
+
+    def slow_answers(self, answer_ms: float) -> None:
+        """Let it think for `answer_ms` before each answer; 0: at once, as before. Over 200 ms a controller has
+        given up (SIA OSDP 2.2, section 5), and the answer comes into what is asked next."""
+        self.answer_ms = answer_ms
+
     # --- what can be seen of it -----------------------------------------------------------------------------
 
     @property
@@ -170,6 +194,11 @@ class OsdpReader:
     def is_secure(self) -> bool:
         """Whether its secure channel is up."""
         return bool(self.is_plugged and self._device.is_sc_active())
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether it has a key of its own; False: install mode."""
+        return self._scbk is not None
 
     def color(self, at_ms: float) -> int:
         """Return the colour of its light: dark without power, its own warning when nobody polls it."""
@@ -190,6 +219,8 @@ class OsdpReader:
             "is_plugged": self.is_plugged,
             "is_secure": self.is_secure,
             "is_tampered": self._tampered,
+            "is_paired": self.is_paired,
+            "answer_ms": self.answer_ms,
             "missed": self.missed,
         }
 

@@ -37,11 +37,13 @@ NAMED_IN = {
 
 # What the two sides beside the edge may take from it.
 FOR_BOTH = ("edge.decision", "edge.residence", "edge.codes", "edge.uplink.wire", "edge.uplink.signing")
-FOR_BOTH += ("edge.uplink.transfer_file",)
+FOR_BOTH += ("edge.uplink.transfer_file", "edge.translations")
 FOR_FILES = {
     "firmware_sim/driven_agent.py": ("edge.agent", "edge.service"),
     "firmware_sim/driven_clock.py": ("edge.clock",),
     "firmware_sim/control.py": ("edge.console.api",),
+    "firmware_sim/door_bench.py": ("edge.reader.card_format",),
+    "firmware_sim/door_command.py": ("edge.config", "edge.reader.osdp.key_file"),
     "firmware_sim/player.py": ("edge.reader.card_format",),
     "firmware_sim/pulses.py": ("edge.reader.card_format",),
 }

@@ -2,12 +2,17 @@
 
 import argparse
 import os
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edge.failures import CommandError
 
 DEFAULT_CONFIG = "/etc/vantail/agent.toml"
+_DAYS_AGO = {"today": 0, "yesterday": 1}
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNITS |= {word: unit for unit in _UNITS.values() for word in (unit, unit[:-1])} | {"min": "minutes"}
+_AGO = re.compile(rf"(?P<number>\d{{1,6}}) ?(?P<unit>{'|'.join(sorted(_UNITS, key=len, reverse=True))})(?: ago)?")
 
 
 def takes_config(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +26,29 @@ def parse_time(text: str) -> int:
         return int(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise CommandError(f"'{text}' is no time; write 2026-11-23 or 2026-11-23T07:58", os.EX_USAGE) from None
+
+
+def parse_past(text: str, now: datetime) -> int:
+    """UTC ms of an ISO time, or of a person's words for one: now, today, yesterday, "2 hours ago", 2h, 3d."""
+    said = " ".join(text.lower().split())
+    if said == "now":
+        return _utc_ms(now)
+    if said in _DAYS_AGO:
+        midnight = now.astimezone().replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+        return _utc_ms(midnight - timedelta(days=_DAYS_AGO[said]))  # naive: the offset of that day, not of today
+    found = _AGO.fullmatch(said)
+    try:
+        if found is not None:
+            return _utc_ms(now - timedelta(**{_UNITS[found["unit"]]: int(found["number"])}))
+        return _utc_ms(datetime.fromisoformat(text.strip()))
+    except (ValueError, OverflowError):
+        raise CommandError(
+            f"'{text}' is no time; write 2026-11-23, 2026-11-23T07:58, yesterday or \"2 hours ago\"", os.EX_USAGE
+        ) from None
+
+
+def _utc_ms(at: datetime) -> int:
+    return int(at.astimezone(UTC).timestamp() * 1000)
 
 
 def local_time(utc_ms: int) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from edge.lines.gpio import GpioLine
 
-_CONFIG = "add `dtparam=strict_gpiod` to /boot/firmware/config.txt and restart the machine"
+_CONFIG = "write the line `dtparam=strict_gpiod` under [all] in /boot/firmware/config.txt, then: sudo reboot"
 _TIMER = "or use a relay board with a pulse timer of its own"
 _PULLED_UP = range(9)  # GPIO 0 to 8 of a Raspberry Pi's header are pulled up from power-on, the others down
 

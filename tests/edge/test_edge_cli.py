@@ -71,7 +71,7 @@ def test_no_config_is_one_line_and_78(folder, command):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--since", "yesterday"), ("--until", "25 h"), ("--credential", "12a"), ("--limit", "0")]
+    ("option", "value"), [("--since", "someday"), ("--until", "25 parsecs"), ("--credential", "12a"), ("--limit", "0")]
 )
 def test_wrong_filter_is_one_line_and_64(folder, capsys, option, value):
     """Before any agent is asked."""

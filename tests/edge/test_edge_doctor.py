@@ -8,15 +8,17 @@ import socket
 import pytest
 from edge_controller import DEADLINE_S, make, running
 
-from edge import doctor
+from edge.inspection import doctor
+from edge.lines.released import released_outputs
 from firmware_sim.line_board import LineBoard
+from firmware_sim.modbus_board import ModbusRelayBoard
 from firmware_sim.reader_line import ReaderLine
 
 
 def examined(made):
     """{subject: [Check]} of a controller's folder."""
     checks = {}
-    for check in asyncio.run(doctor.examine(made.config)):
+    for check in asyncio.run(doctor.examine(made.config)).checks:
         checks.setdefault(check.subject, []).append(check)
     return checks
 
@@ -49,7 +51,7 @@ def test_well_controller_without_an_agent(folder, vouched, broker):
         lines.append(ReaderLine(folder / "bus1", [made.reader("cellar-in")]))
         for line in lines:
             line.open()
-        checks = await doctor.examine(made.config)
+        checks = (await doctor.examine(made.config)).checks
         for line in lines:
             line.close()
         return checks
@@ -59,7 +61,7 @@ def test_well_controller_without_an_agent(folder, vouched, broker):
     subjects = [check.subject for check in checks]
     for subject in ("config", "keys", "data", "agent", "clock", "disk", "user", "broker"):
         assert subjects.count(subject) == 1
-    assert subjects.count("serial") == 2
+    assert (subjects.count("serial"), subjects.count("reader")) == (2, 2)
 
 
 def test_well_controller_with_its_agent(folder, vouched):
@@ -76,7 +78,7 @@ def test_well_controller_with_its_agent(folder, vouched):
         try:
             async with running(made), asyncio.timeout(DEADLINE_S):
                 while True:
-                    checks = await doctor.examine(made.config)
+                    checks = (await doctor.examine(made.config)).checks
                     if all(check.ok for check in checks):
                         return checks
         finally:
@@ -94,7 +96,7 @@ def test_wrong_config_is_the_only_thing_said(folder):
     """Nothing else can be looked at."""
     made = make(folder)
     made.config.write_text("controller = 3\n")
-    [check] = asyncio.run(doctor.examine(made.config))
+    [check] = asyncio.run(doctor.examine(made.config)).checks
     assert (check.subject, check.ok) == ("config", False)
     assert "controller" in check.found
     assert check.advice
@@ -121,6 +123,99 @@ def test_missing_port_is_named_for_each_line(folder, vouched):
     wrong = only_wrong(examined(make(folder, "hall-a")))
     assert list(wrong) == ["serial"]
     assert ["bus0" in wrong["serial"][0].found, "bus1" in wrong["serial"][1].found] == [True, True]
+
+
+RELAY = '[[door]]\nid = "front"\noutputs = { door = "gpio:gpiochip0:17" }\n'
+
+
+@pytest.mark.parametrize(("kept", "ok"), [("Y", False), ("N", True)])
+def test_what_a_released_relay_does_is_said_with_how_to_mend_it(folder, vouched, monkeypatch, tmp_path, kept, ok):
+    """On Raspberry Pi OS: the very line, the file, the section, and the restart. Nothing where it is set."""
+    (tmp_path / "proc/device-tree").mkdir(parents=True)
+    (tmp_path / "proc/device-tree/compatible").write_bytes(b"raspberrypi,4-model-b\0brcm,bcm2711\0")
+    driver = tmp_path / "sys/module/pinctrl_bcm2835/parameters"
+    driver.mkdir(parents=True)
+    (driver / "persist_gpio_outputs").write_text(kept)
+    monkeypatch.setattr(doctor, "released_outputs", lambda: released_outputs(tmp_path))
+    made = make(folder)
+    made.config.write_text(made.config.read_text() + RELAY)
+    [check] = examined(made)["gpio"]
+    assert check.ok is ok
+    words = ("`dtparam=strict_gpiod`", "under [all]", "/boot/firmware/config.txt", "sudo reboot")
+    assert [word in check.advice for word in words] == [not ok] * 4
+
+
+BOARD = """[[door]]
+id = "front"
+outputs = {{ door = "modbus:relays:0" }}
+[[modbus]]
+id = "relays"
+port = "{port}"
+unit = {unit}
+timer = "{timer}"
+"""
+
+
+def test_relay_board_without_an_agent_is_asked_for_its_relays(folder, vouched):
+    """It answers, and no relay moves; at another address it does not, with what to check; without a pulse timer it
+    is not good enough."""
+    made = make(folder)
+    bare = made.config.read_text()
+
+    async def play():
+        board = ModbusRelayBoard(folder / "relays", 255, 8, "flash")
+        await board.start()
+        seen = []
+        try:
+            for unit, timer in ((255, "flash"), (254, "flash"), (255, "none")):
+                made.config.write_text(bare + BOARD.format(port=board.path, unit=unit, timer=timer))
+                checks = (await doctor.examine(made.config)).checks
+                seen.append([check for check in checks if check.subject == "modbus"])
+            assert not any(board.relays)
+        finally:
+            await board.stop()
+        return seen
+
+    well, silent, bare_board = asyncio.run(play())
+    assert [(check.ok, "unit 255" in check.found, "relay 0 is at rest" in check.found) for check in well] == [
+        (True,) * 3
+    ]
+    assert [(check.ok, "check its power, address and speed" in check.found) for check in silent] == [(False, True)]
+    assert [check.ok for check in bare_board] == [True, False]
+    assert "no pulse timer of its own" in bare_board[1].found
+    assert "'flash'" in bare_board[1].advice
+
+
+def test_relay_board_of_a_running_agent(folder, vouched):
+    """The agent holds its port: it is asked how the board is, and says so too when it went."""
+    made = make(folder)
+    port = folder / "relays"
+    made.config.write_text(made.config.read_text() + BOARD.format(port=port, unit=255, timer="flash"))
+
+    async def modbus(holds):
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                [check] = [one for one in (await doctor.examine(made.config)).checks if one.subject == "modbus"]
+                if holds(check):
+                    return check
+
+    async def play():
+        line_board = LineBoard(made.board)
+        await line_board.start()
+        board = ModbusRelayBoard(port, 255, 8, "flash")
+        await board.start()
+        try:
+            async with running(made):
+                well = await modbus(lambda check: check.ok)
+                board.unplug()
+                return well, await modbus(lambda check: not check.ok)
+        finally:
+            await board.stop()
+            await line_board.stop()
+
+    well, gone = asyncio.run(play())
+    assert "relays 0 front/door" in well.found
+    assert "port" in gone.found
 
 
 def test_broker_that_does_not_answer_is_no_door_trouble(folder, vouched):

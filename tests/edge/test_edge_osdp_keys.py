@@ -105,7 +105,7 @@ def keys_in(made: Any) -> dict[str, Any]:
 
 
 def test_a_reader_is_paired_on_site_and_opens_from_then_on(folder) -> None:
-    """Without a key nothing of it opens and nobody is sent one; in the window it gets its own, kept for the next start."""
+    """Without a key nothing opens and no key is sent; in the window it gets its own, kept for the next start."""
     with PtyLine() as line:
         peer = line.add(scbk=None)
         made = hall(folder, line)
@@ -220,8 +220,8 @@ def test_a_key_that_cannot_be_written_down_is_not_sent(folder) -> None:
 
 
 def test_contact_and_exit_button_on_the_readers_inputs(folder) -> None:
-    """An open circuit is an open leaf; a button that is held at the start opens nothing, a press does; a leaf that opens
-    afterwards is not forced, one that opens unasked is."""
+    """An open circuit is an open leaf; a button held at the start opens nothing, a press does; a leaf that opens then
+    is not forced, one that opens unasked is."""
     with PtyLine() as line:
         line.add()
         made = hall(folder, line, SCBK)

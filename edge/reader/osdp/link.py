@@ -51,6 +51,7 @@ class Link:
         # Counters for people.
         self.polls = self.refused = self.naks = self.sessions = self.dropped = self.bad_frames = 0
         self.last_nak = ""
+        self.trouble = ""  # why there is no session, "" where there is one or nothing is known yet
         self._is_up = None  # unknown until the first session or the first silence
         self._is_slow = False  # it once answered a long probe only
         self._queue = []
@@ -377,6 +378,7 @@ class Link:
         facts = facts + self.reports.take(value, now_ms)
         if self.reports.is_stale and self.reports.is_drained(value, self._sent_code):
             self._is_up = True
+            self.trouble = ""
             facts = facts + (Online(describe(self.identity)),)
         return facts
 
@@ -407,6 +409,7 @@ class Link:
         self._queue = []
 
     def _went_down(self, detail):
+        self.trouble = detail
         if self._is_up is False:
             return ()
         self._is_up = False

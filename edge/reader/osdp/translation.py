@@ -71,6 +71,7 @@ def status_of(link: Link, now_ms: int) -> dict[str, Any]:
         "online": link.is_answering,
         "secure": link.is_secure,
         "ready": link.is_ready,
+        "trouble": link.trouble,
         "paired": link.keys.is_paired,
         "key_change": None if stage is None else stage[0],
         "window_left_s": None if stage is None or stage[1] is None else -(-stage[1] // 1000),

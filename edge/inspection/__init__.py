@@ -1,0 +1,1 @@
+"""What an installer is told of a controller: its files, its lines, its readers."""
