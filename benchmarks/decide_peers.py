@@ -9,18 +9,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 from typing import NamedTuple
 
 from decide_here import Place, answers, rows_of_side
 from decide_timing import Timing
+from peer_environments import ROOT, UnavailableError, interpreter
 from report import Row, missing
 
-ROOT = Path(__file__).resolve().parents[1]
-ENVIRONMENTS = ROOT / ".venv-bench"
 PEERS = Path(__file__).with_name("peers")
-INSTALL_S, RUN_S = 180, 600
+RUN_S = 600
 
 sys.path.append(str(PEERS))
 import scene  # noqa: E402
@@ -43,10 +41,6 @@ ALL = (
 )
 
 
-class _UnavailableError(Exception):
-    """The peer could not be measured; the message says why."""
-
-
 def rows_of_peers(place: Place, ours: Timing, asks: int, passes: int, install: bool) -> list[Row]:
     """Measure every peer at one size, ours having been measured."""
     count = f"{len(place.residence.credentials):,} credentials"
@@ -56,8 +50,8 @@ def rows_of_peers(place: Place, ours: Timing, asks: int, passes: int, install: b
         rows = []
         for peer in ALL:
             try:
-                measured = _run(_interpreter(peer, install), peer, path, asks, passes)
-            except _UnavailableError as reason:
+                measured = _run(interpreter(peer.name, peer.requirement, install), peer, path, asks, passes)
+            except UnavailableError as reason:
                 rows += [
                     missing("P1", f"{count}, {side}", f"not measured: {reason}", "us", goal)
                     for side, goal in peer.goals.items()
@@ -85,33 +79,14 @@ def _rows_of_side(count: str, side: str, found: dict, expected: str, ours: Timin
     return rows
 
 
-def _interpreter(peer: Peer, install: bool) -> Path:
-    """The interpreter of the peer's environment, which is made where it is not yet."""
-    folder = ENVIRONMENTS / peer.name
-    python, done = folder / "bin" / "python", folder / "installed"
-    if done.exists() and done.read_text() == peer.requirement:
-        return python
-    if not install:
-        raise _UnavailableError("not installed, and --no-install was given")
-    print(f"installing {peer.requirement} in {folder.relative_to(ROOT)}", file=sys.stderr)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", peer.requirement]
-    try:
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run(pip, check=True, capture_output=True, text=True, timeout=INSTALL_S)
-    except (OSError, subprocess.SubprocessError):
-        raise _UnavailableError(f"{peer.requirement} could not be installed") from None
-    done.write_text(peer.requirement)
-    return python
-
-
 def _run(python: Path, peer: Peer, path: Path, asks: int, passes: int) -> dict[str, dict]:
     program = [str(python), str(PEERS / f"{peer.name}_peer.py"), str(path), str(asks), str(passes)]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
     try:
         done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=RUN_S, check=True)
     except subprocess.TimeoutExpired:
-        raise _UnavailableError(f"did not end within {RUN_S} s") from None
+        raise UnavailableError(f"did not end within {RUN_S} s") from None
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip().splitlines() or [f"exit {error.returncode}"])[-1]
-        raise _UnavailableError(f"it failed: {last[:120]}") from None
+        raise UnavailableError(f"it failed: {last[:120]}") from None
     return json.loads(done.stdout)

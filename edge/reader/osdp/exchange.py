@@ -33,7 +33,7 @@ class Timing(
     clear_ms: int
 
 
-DEFAULT = Timing(200, 40, 4, 50, 3000, 125, 1000, 200)
+DEFAULT = Timing(200, 40, 4, 50, 3000, 125, 2000, 200)
 
 ANSWER, BUSY, NOT_OURS = range(3)
 
