@@ -3,12 +3,15 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge import __version__
 from edge.console.api import BadRequestError, Handler
 from edge.decision import model
 from edge.explaining import answer, presented_of
+from edge.reader.osdp.scan import BAUDS
+from edge.storage.backup import copy_for_backup
 from edge.storage.event_log import LoggedEvent
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ class Answers:
             "status": self._status,
             "events": self._events,
             "explain": self._explain,
+            "backup": partial(copy_for_backup, self._agent.log, self._agent.policies.store),
+            "reader-move": self._move_reader,
             **self._agent.pairing.answers,
         }
 
@@ -99,6 +104,22 @@ class Answers:
             await asyncio.sleep(CODE_EXPLAINED_S)
         situation = agent.controller.situation(presented, False, moment)
         return answer(agent.controller.index, presented, situation, moment, str(request.get("value")))
+
+    async def _move_reader(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Another address or speed for a reader; whether it took it is an event, reader-moved."""
+        reader = str(request.get("reader"))
+        bus = self._agent.hardware.bus_of.get(reader)
+        if bus is None:
+            known = ", ".join(sorted(self._agent.hardware.bus_of)) or "none"
+            raise BadRequestError(f"there is no OSDP reader '{reader}'; known are {known}")
+        status = next(line for line in bus.status() if line["reader"] == reader)
+        address = int(request["address"]) if request.get("address") is not None else int(status["address"])
+        baud = int(request["baud"]) if request.get("baud") is not None else bus.baud
+        if baud not in BAUDS:
+            raise BadRequestError(f"{baud} baud: give one of {', '.join(map(str, BAUDS))}")
+        if not bus.move(reader, address, baud):
+            raise BadRequestError(f"reader {reader} is {status['state']}: it must be on line to be told")
+        return {"reader": reader, "address": address, "baud": baud, "was_address": status["address"]}
 
 
 def _event_json(logged: LoggedEvent) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 import argparse
 from typing import Any
 
-from edge.commands import reader_keys, reader_scan
+from edge.commands import reader_keys, reader_move, reader_scan
 
 EXAMPLES = """examples:
   vantail reader scan /dev/ttyUSB0
   vantail reader scan /dev/ttyAMA0 --baud 9600,115200 --address 0-15
   vantail reader pair hall-a-in
   vantail reader rekey hall-a-in
+  vantail reader move hall-a-in --address 3
 """
 
 
@@ -23,3 +24,4 @@ def add(commands: Any) -> None:
     actions = reader.add_subparsers(title="actions", required=True, metavar="ACTION")
     reader_scan.add(actions)
     reader_keys.add(actions)
+    reader_move.add(actions)

@@ -128,7 +128,7 @@ def salt_of(hashes, secret, seq):
 def commit(hashes, salt, event):
     """The commitment to the personal data of an event: credential and detail."""
     number = b"\x00" if event.credential is None else struct.pack(">BQ", 1, event.credential)
-    return hashes.sha256(salt + number + event.detail.encode())[:COMMITMENT]
+    return hashes.sha256(salt + number + event.detail[:MAX_TEXT].encode())[:COMMITMENT]
 
 
 def event_body(log_id, seq, late, revision, boot, event, commitment):
@@ -153,7 +153,7 @@ def note_body(log_id, note, sealed=b""):
 
 
 def _text(text):
-    data = text.encode()
+    data = text[:MAX_TEXT].encode()
     return struct.pack(">H", len(data)) + data
 
 

@@ -370,6 +370,9 @@ class Controller:
             outputs.append(events.alarm(moment, reasons.LOG, detail=trouble.detail))
         return outputs
 
+    def _log_alarm(self, alarm, moment):
+        return [events.alarm(moment, reasons.LOG, detail=alarm.detail)]
+
     def _noted(self, noted, moment):
         return [events.info(moment, noted.what, noted.door, noted.reader, noted.detail)]
 
@@ -393,6 +396,7 @@ _HANDLERS = {
     "Started": Controller._started,
     "Noted": Controller._noted,
     "LogTrouble": Controller._log_trouble,
+    "LogAlarm": Controller._log_alarm,
     "LogRecovered": Controller._log_recovered,
 }
 

@@ -149,6 +149,13 @@ class LogTrouble(namedtuple("LogTrouble", ("door", "detail"))):
     __slots__ = ()
 
 
+class LogAlarm(namedtuple("LogAlarm", ("detail",))):
+    """The log or the policy's file is not as it was left, or fills up: an alarm each time."""
+
+    __slots__ = ()
+    detail: str
+
+
 class LogRecovered(namedtuple("LogRecovered", ("late",))):
     """The log is written again; `late` events were recorded late."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import osdp
 import pytest
-from edge_controller import NEVER_AUTO, NOW_MS, RESIDENT_B, make, until
+from edge_controller import NEVER_AUTO, NOW_MS, RESIDENT_B, make, running, until
 from osdp_peer import SCBK, PtyLine
 
 from edge import keyring
@@ -217,6 +217,37 @@ def test_a_key_that_cannot_be_written_down_is_not_sent(folder) -> None:
 
         asyncio.run(play())
         assert not [told for told in peer.commands if told["command"] == osdp.Command.Keyset]
+
+
+def test_the_commands_pair_rekey_and_move_a_reader(folder) -> None:
+    """As an installer types them beside the door, against the agent as a process; each says what came of it."""
+    with PtyLine() as line:
+        line.add(scbk=None)
+        made = hall(folder, line)
+
+        async def command(*words: str) -> str:
+            done = await asyncio.to_thread(made.run, "reader", *words, "--config", str(made.config))
+            return done.stdout + done.stderr
+
+        async def play() -> None:
+            async with running(made):
+                assert await command("rekey", "hall-b-in") == (
+                    "vantail: reader hall-b-in: the reader is not on line: "
+                    "a key is changed inside a session with the old one only\n"
+                )
+                assert await command("pair", "nobody") == (
+                    "vantail: there is no OSDP reader 'nobody'; known are hall-b-in\n"
+                )
+                assert await command("pair", "hall-b-in") == "hall-b-in: has its new key, and proved it\n"
+                first = keys_in(made)["hall-b-in"]
+                assert '"paired": true' in await command("rekey", "hall-b-in", "--json")
+                assert keys_in(made)["hall-b-in"] not in ("", first)
+                assert await command("move", "hall-b-in", "--address", "9") == (
+                    "hall-b-in: address 9, 115200 baud from now on; write that into agent.toml before the next start\n"
+                )
+                assert "at most 5" in await command("pair", "hall-b-in", "--minutes", "6")
+
+        asyncio.run(play())
 
 
 def test_contact_and_exit_button_on_the_readers_inputs(folder) -> None:

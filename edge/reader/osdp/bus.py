@@ -80,6 +80,7 @@ class Bus:
     ) -> None:
         _check(port, readers)
         self.port = port
+        self.baud = baud
         self._deliver = deliver
         self._tell = tell
         self._byte_s = _BITS_A_BYTE / baud
