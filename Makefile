@@ -32,7 +32,7 @@ check: .venv/.dev ## style and types
 	@$(BIN)/mypy
 
 bench: .venv/.dev ## every benchmark, quick form
-	@for program in benchmarks/*_*.py benchmarks/decide.py; do \
+	@for program in benchmarks/*.py; do \
 	  grep -q '^if __name__' $$program && { echo "== $$program" >&2; $(BIN)/python $$program --quick $(ARGS) || exit 1; }; done
 
 clean: ## everything that was made here

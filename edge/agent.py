@@ -5,7 +5,7 @@ thread; what they allow follows when they are durable, while the next input is a
 """
 
 import asyncio
-import contextlib
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from edge.actuators import Actuators
 from edge.answering import SOFTWARE, Answers
 from edge.clock import Clock, boot_id
+from edge.closed_logs import ClosedLogs
 from edge.config import Config
 from edge.console.api import ApiServer
 from edge.decision import model, rows
@@ -21,6 +22,7 @@ from edge.decision.controller import Controller
 from edge.decision.index import Index
 from edge.decision.policy import VerifiedDelta
 from edge.hardware import Hardware
+from edge.housekeeping import Housekeeping
 from edge.keyring import Keyring
 from edge.lines.gpio import RequestLines
 from edge.lines.simulated import Barrier
@@ -30,17 +32,20 @@ from edge.presenting import Presenting, Report
 from edge.reader.inputs import InputsSeen, LineDown, LineUp, NotPaired, Paired, ReaderMoved, ReaderNews
 from edge.reader_switches import ReaderSwitches
 from edge.recorder import Recorder
+from edge.storage import restoring
+from edge.storage.backup import drop_left_copies
 from edge.storage.errors import StorageError
 from edge.storage.event_log import EventLog
 from edge.storage.opening import OpenReport
 from edge.storage.policy_store import PolicyStore
 from edge.storage.state_store import StateStore
 from edge.synchronising import Synchroniser
+from edge.uplink.signing import verify_ack
 from edge.uplink.sync import Sync
+from edge.uplink.wire import WireError
 
-PRUNE_EVERY_S = 600.0
-BETWEEN_SLICES_S = 0.01
 REBUILD_EVERY_S = 60.0
+RECHECK_EVERY_S = 24 * 3600.0
 POLICY_FLOOR = "policy-floor"  # kept: the newest policy ever in force, beside policy.db, which may be lost
 CLOCK_TRUST = "clock-trust"  # kept: the boot in which a source vouched for wall time
 BLIP_S = 1.0
@@ -85,7 +90,11 @@ class Agent:
         )
         self.pairing = Pairing(Path(config.keys) / "osdp.toml", self.hardware.bus_of, self.submit)
         self.actuators = Actuators(config, self.hardware, self._modem_of)
-        self.synchroniser = self._connect() if config.uplink is not None else None
+        self.synchroniser: Synchroniser | None = None
+        self.housekeeping = Housekeeping(
+            log, clock, config.keep_events, config.keep_personal_days, self._countersigned, self.submit
+        )
+        self._closed_logs = ClosedLogs(Path(config.data), self.housekeeping.purge_before_ms)
         self.submit(model.Started(kept, SOFTWARE))
 
     @classmethod
@@ -95,26 +104,41 @@ class Agent:
         """Open the files, restore what was kept, load the policy. StorageError where the log cannot be opened.
         `request_lines`: a double of gpiod's, where there is no GPIO."""
         data = Path(config.data)
-        await asyncio.to_thread(data.mkdir, 0o700, True, True)
-        log = await asyncio.to_thread(EventLog.open, data / "events.db", boot_id=boot_id())
+        await asyncio.to_thread(_prepare_folder, data)
+        log = await asyncio.to_thread(
+            EventLog.open,
+            data / "events.db",
+            boot_id=boot_id(),
+            keys=keys.log_keys,
+            mark=_mark_place(config),
+            is_nominative=config.names_persons,
+        )
         store = await asyncio.to_thread(PolicyStore.open, data / "policy.db")
         state = StateStore(log.database)
         clock.raise_floor(await asyncio.wrap_future(state.floor_ms()))
         kept = await asyncio.wrap_future(state.load())
         if kept.get(CLOCK_TRUST) == boot_id().encode():
             clock.believe()
-        epoch, _, revision = kept.get(POLICY_FLOOR, b"0 0").partition(b" ")
-        policies = Policies(store, (int(epoch), int(revision)))
+        policies = Policies(store, restoring.version_of(kept.get(POLICY_FLOOR)))
         index, trouble = None, ""
         try:
             index = await policies.load()
         except POLICY_ERRORS as error:
             trouble = str(error)
             await policies.forget()
+        if not trouble and policies.version < policies.floor:
+            had, has = (".".join(map(str, version)) for version in (policies.floor, policies.version))
+            trouble = f"policy.db has lost policy {had}, it holds {has}: a snapshot is needed"
         agent = cls(config, keys, clock, log, kept, policies, request_lines)
         agent._recall_troubles(log.report, store.report)
+        restored = kept.pop(restoring.RESTORED, b"")
+        if restored:
+            agent.submit(model.Noted("restored", "", "", restored.decode(errors="replace")))
+            state.keep({restoring.RESTORED: b""})
+        if log.doubt:
+            agent.submit(model.LogAlarm(log.doubt))
         if trouble:
-            agent.submit(model.LogTrouble("", trouble))
+            agent.submit(model.LogAlarm(trouble))
         if index is not None:
             agent._put_in_force(index)
         return agent
@@ -128,11 +152,13 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._decide())
                 tasks.create_task(self._watch())
-                tasks.create_task(self._prune())
+                tasks.create_task(self.housekeeping.run())
+                tasks.create_task(self._closed_logs.keep_purging())
                 tasks.create_task(self._rebuild_policy())
+                tasks.create_task(self._recheck_policy())
                 self.hardware.start(tasks)
-                if self.synchroniser is not None:
-                    tasks.create_task(self.synchroniser.run())
+                if self.config.uplink is not None:
+                    tasks.create_task(self._synchronise())
         finally:
             self._lock_everything()
             self.hardware.release()
@@ -315,6 +341,7 @@ class Agent:
         self.submit(model.LogRecovered(late))
 
     def _log_committed(self) -> None:
+        self.housekeeping.committed()
         if self.synchroniser is not None:
             self.synchroniser.log_advanced()
 
@@ -322,36 +349,45 @@ class Agent:
         for report in reports:
             if report.set_aside is not None:
                 said = f"{report.path.name} was damaged ({report.reason}); kept as {report.set_aside.name}"
-                self.submit(model.LogTrouble("", said))
-
-    async def _prune(self) -> None:
-        """Acknowledged events beyond what is kept go, a slice at a time."""
-        while True:
-            pruned = 0
-            with contextlib.suppress(StorageError):
-                pruned = await asyncio.wrap_future(self.log.prune(self.config.keep_events))
-            await asyncio.sleep(BETWEEN_SLICES_S if pruned else PRUNE_EVERY_S)
+                self.submit(model.LogAlarm(said))
 
     # --- the policy -----------------------------------------------------------------------------------------
 
-    def _connect(self) -> Synchroniser:
+    async def _synchronise(self) -> None:
+        """The logs that restores closed first, then for ever the open one."""
+        await self._closed_logs.send(self._connect)
+        await self._connect(self.log).run()
+
+    def _connect(self, log: EventLog) -> Synchroniser:
         manager = self.keys.manager
         version, digest = self._policy_version()
         sync = Sync(
             manager.trust(self.keys.device_public),
             self.keys.device_key,
-            log_id=self.log.log_id,
-            last_seq=self.log.last_seq,
-            acked=self.log.acked,
+            log_id=log.log_id,
+            last_seq=log.last_seq,
+            acked=log.acked,
             version=version,
             digest=digest,
             boot_id=boot_id(),
             software=SOFTWARE,
+            acked_head=log.acked_head,
+            start=log.start,
+            session=os.urandom(8),
         )
         assert self.config.uplink is not None
-        return Synchroniser(
-            self.config.uplink, manager, boot_id(), self.log, sync, self._apply_policy, self._policy_refused
+        self.synchroniser = Synchroniser(
+            self.config.uplink, manager, boot_id(), log, sync, self._apply_policy, self._policy_refused
         )
+        return self.synchroniser
+
+    def _countersigned(self, message: bytes) -> tuple[bytes, int, bytes] | None:
+        """What the manager acknowledged by a message that was kept; None where it is not the manager's."""
+        try:
+            ack = verify_ack(message, self.keys.manager.trust(self.keys.device_public))
+        except WireError:
+            return None
+        return ack.log_id, ack.up_to, ack.head
 
     def _policy_version(self) -> tuple[tuple[int, int], bytes]:
         return self.policies.version, self.policies.digest
@@ -363,6 +399,21 @@ class Agent:
             self._policy_refused("policy", type(error).__name__, str(error))
         return self._policy_version()
 
+    async def _recheck_policy(self) -> None:
+        """At the start, and nightly: are the rows still those that the manager signed?"""
+        while True:
+            try:
+                if not await self.policies.recheck():
+                    self.submit(model.LogAlarm("policy.db: its rows were changed; a snapshot is needed"))
+                    self._tell_version()
+            except StorageError as error:
+                self.submit(model.LogAlarm(str(error)))
+            await asyncio.sleep(RECHECK_EVERY_S)
+
+    def _tell_version(self) -> None:
+        if self.synchroniser is not None:
+            self.synchroniser.policy_differs(*self._policy_version())
+
     async def _rebuild_policy(self) -> None:
         """Now and then the changes that lie over the image become part of it."""
         while True:
@@ -370,7 +421,7 @@ class Agent:
             try:
                 index = await self.policies.rebuild()
             except POLICY_ERRORS as error:
-                self.submit(model.LogTrouble("", f"policy image: {error}"))
+                self.submit(model.LogAlarm(f"policy image: {error}"))
                 continue
             if index is not None:
                 self._put_in_force(index)
@@ -417,6 +468,19 @@ class Agent:
                 self.submit(told)
             case ReaderMoved(reader, address, baud):
                 self.submit(model.Noted("reader-moved", "", reader, f"address {address}, {baud} baud"))
+
+
+def _prepare_folder(data: Path) -> None:
+    """What a restore or a backup that was cut off left there is put right before any file is opened. StorageError."""
+    data.mkdir(0o700, parents=True, exist_ok=True)
+    restoring.finish(data)
+    drop_left_copies(data, time.time())
+
+
+def _mark_place(config: Config) -> Path:
+    """The high-water mark of the log lies with the keys, apart from the log, where that folder can be written."""
+    folder = config.keys if os.access(config.keys, os.W_OK) else config.data
+    return Path(folder) / "events.mark"
 
 
 def _bare_door(lines: Any) -> rows.Door:

@@ -38,6 +38,7 @@ class Answers:
             "backup": partial(copy_for_backup, self._agent.log, self._agent.policies.store),
             "reader-move": self._move_reader,
             **self._agent.pairing.answers,
+            **self._agent.housekeeping.answers,
         }
 
     async def _status(self, request: Mapping[str, Any]) -> dict[str, Any]:

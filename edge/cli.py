@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from edge import __version__
-from edge.commands import backup, doctor, events, explain, keygen, reader, replay, restore, run, status
+from edge.commands import backup, doctor, enrol, events, explain, keygen, reader, replay, restore, run, status
 from edge.config import ConfigError
 from edge.console.api import ApiError
 from edge.failures import CommandError
 
-COMMANDS = (run, status, events, backup, restore, doctor, reader, explain, replay, keygen)
+COMMANDS = (run, status, events, backup, restore, doctor, reader, explain, replay, keygen, enrol)
 EXAMPLES = """examples:
   vantail keygen --keys /etc/vantail/keys
+  vantail enrol --cloud https://cloud.example:8884 --token T --ca-fingerprint F
   vantail doctor --config /etc/vantail/agent.toml
   vantail reader pair hall-a-in
   vantail run --config /etc/vantail/agent.toml

@@ -56,6 +56,8 @@ _MEANINGS = {
     "format": "how a radio receiver sends number and button: '36', '44' or '26-channel'",
     "unlock_ms": "for how long an exit button unlocks before any policy came, in milliseconds",
     "board": "the Unix socket of the simulated line board",
+    "keep_personal_days": "after how many days an event says no more who it was",
+    "names_persons": "false where it is never written who came",
     "keep_events": "how many acknowledged events stay on this controller",
 }
 
@@ -184,6 +186,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     door: tuple[DoorLines, ...] = ()
     gpio: tuple[GpioOptions, ...] = ()
     keep_events: Annotated[int, msgspec.Meta(ge=1000, le=10_000_000)] = 100_000
+    keep_personal_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
+    names_persons: bool = True
 
 
 def load(path: Path) -> Config:

@@ -2,12 +2,23 @@
 
 import stat
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge.config import Config
 from edge.reader.osdp.key_file import KeyPair, ReaderKeyError, read_keys
-from edge.uplink.signing import KeyFileError, ManagerTrust, load_manager, load_private_key, public_bytes
+from edge.storage.chaining import LogKeys
+from edge.uplink.signing import (
+    KeyFileError,
+    ManagerTrust,
+    derived_secret,
+    load_manager,
+    load_private_key,
+    public_bytes,
+    seal_log_key,
+    seal_name,
+)
 
 
 class Keyring(NamedTuple):
@@ -23,6 +34,14 @@ class Keyring(NamedTuple):
     def code_key(self) -> bytes:
         """The key under which keyed digits become credential numbers."""
         return self.manager.code_key
+
+    @property
+    def log_keys(self) -> LogKeys:
+        """What protects the event log: a secret of this device, and the manager whom its first key is sealed to."""
+        local, seal_key = derived_secret(self.device_key, "event log"), self.manager.seal_key
+        if not seal_key:
+            return LogKeys(local)
+        return LogKeys(local, partial(seal_log_key, seal_key), seal_name(seal_key))
 
     def keys_of(self, reader: str) -> KeyPair:
         """An OSDP reader's keys; without any it is not paired yet, and nothing of it opens a door."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import mmap
 import zlib
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from edge.decision.policy import PolicyError, VerifiedDelta, compile_image, is_l
 from edge.decision.rows import key_of
 from edge.storage.errors import StorageError
 from edge.storage.policy_store import PolicyRefused, PolicyStore
+
+FEW_ROWS = 200  # a change of so many costs the loop less than a millisecond or two
 
 
 class Policies:
@@ -26,6 +29,12 @@ class Policies:
         self._index: Index | None = None
         self._newer: list[VerifiedDelta] = []  # light changes since the running rebuild read the rows
         self._compiling = asyncio.Lock()
+        self._found_digest: bytes | None = None  # of the rows as `recheck` found them, where it is another
+
+    @property
+    def store(self) -> PolicyStore:
+        """The rows' file, for a backup."""
+        return self._store
 
     @property
     def version(self) -> tuple[int, int]:
@@ -34,7 +43,8 @@ class Policies:
 
     @property
     def digest(self) -> bytes:
-        return self._store.digest()
+        """Of the rows: as they were stored, or as they were found since."""
+        return self._store.digest() if self._found_digest is None else self._found_digest
 
     async def load(self) -> Index | None:
         """The index of what is stored, or None before the first policy. StorageError, PolicyError where the rows
@@ -52,17 +62,37 @@ class Policies:
             words = f"{version[0]}.{version[1]} refused: {self.floor[0]}.{self.floor[1]} was in force here"
             raise PolicyRefused(f"policy {words}; send that or a newer one", needs_snapshot=True)
         if delta.from_revision > 0 and self._index is not None and is_light(delta.rows, delta.gone):
-            self._index.changed(delta.rows, delta.gone, version, delta.digest)  # raises where it would not fit
-            await asyncio.wrap_future(self._store.apply(delta))
-            self._newer.append(delta)
-            self._index = self._index.changed(delta.rows, delta.gone, version, delta.digest)
-            return self._index
+            return await self._overlay(self._index, delta)
         async with self._compiling:
             packed = await self._rows_after(delta)
             image = await asyncio.to_thread(compile_image, packed, version, delta.digest, zlib.crc32)
             await asyncio.wrap_future(self._store.apply(delta))
+            if delta.from_revision == 0:
+                self._found_digest = None
             self._index = await self._keep(image, version, delta.digest)
             return self._index
+
+    async def recheck(self) -> bool:
+        """Whether the rows are still those that were stored. Where not, what is in force goes on, and the digest that
+        the manager is told shows it, so that a snapshot follows. StorageError."""
+        stored = self._store.digest()
+        found = await asyncio.wrap_future(self._store.recomputed_digest())
+        if self._store.digest() != stored:
+            return True  # a change came meanwhile; it was checked as it came
+        self._found_digest = None if found == stored else found
+        return self._found_digest is None
+
+    async def _overlay(self, base: Index, delta: VerifiedDelta) -> Index:
+        """A light change, laid over the index; one of many rows is worked out beside the loop."""
+        version = (delta.epoch, delta.to_revision)
+        work = functools.partial(base.changed, delta.rows, delta.gone, version, delta.digest)
+        index = await asyncio.to_thread(work) if len(delta.rows) + len(delta.gone) > FEW_ROWS else work()
+        await asyncio.wrap_future(self._store.apply(delta))
+        self._newer.append(delta)
+        if self._index is not base and self._index is not None:  # an image was made meanwhile
+            index = self._index.changed(delta.rows, delta.gone, version, delta.digest)
+        self._index = index
+        return index
 
     async def rebuild(self) -> Index | None:
         """Make the image anew where rows lie over it; changes that come meanwhile lie over the new one. None where

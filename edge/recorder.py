@@ -12,6 +12,7 @@ from edge.storage.errors import StorageError
 from edge.storage.event_log import EventLog, Recording
 
 BUDGET_S = 0.1
+SILENT_S = 1.0  # a disk that takes so long is in trouble, even where nobody waits for the record
 BACKLOG_EVENTS = 10_000  # held in memory while nothing can be written
 RETRY_S = 1.0
 
@@ -43,13 +44,14 @@ class Recorder:
         be written as soon as the disk lets them. `waits`: an answer is wanted within the budget."""
         recording = self._log.record(events, revision, keep=keep)
         future = asyncio.wrap_future(recording)
+        budget_s = BUDGET_S if waits else SILENT_S
         try:
-            seqs = await asyncio.wait_for(asyncio.shield(future), BUDGET_S if waits else None)
+            seqs = await asyncio.wait_for(asyncio.shield(future), budget_s)
         except TimeoutError:
             recording.mark_late()
             self._late_now += 1
             future.add_done_callback(lambda done: self._came_late(recording, events, keep, revision))
-            return self._say(f"the disk did not answer within {BUDGET_S * 1000:.0f} ms")
+            return self._say(f"the disk did not answer within {budget_s * 1000:.0f} ms")
         except StorageError as error:
             self._hold_back(events, keep, revision)
             return self._say(str(error))
@@ -101,12 +103,13 @@ class Recorder:
             self._retrying = asyncio.create_task(self._retry())
 
     async def _retry(self) -> None:
+        await asyncio.sleep(RETRY_S)
         while self._backlog:
-            await asyncio.sleep(RETRY_S)
             events, revision, keep = self._backlog[0]
             try:
                 await asyncio.wrap_future(self._log.record(events, revision, late=True, keep=keep))
             except StorageError:
+                await asyncio.sleep(RETRY_S)
                 continue
             except Exception:
                 self.dropped += len(events)  # it can never be written, and must not keep the others waiting

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from edge.config import Uplink
-from edge.storage.errors import StorageError
+from edge.storage.errors import AcknowledgeRefused, StorageError
 from edge.storage.event_log import EventLog
 from edge.uplink.mqtt import Connection, TlsFiles, parse_broker
 from edge.uplink.signing import ManagerTrust
@@ -70,6 +70,10 @@ class Synchroniser:
         """Events were committed."""
         self._perform(self._sync.log_advanced(self._log.last_seq, _now_ms()))
 
+    def policy_differs(self, version: tuple[int, int], digest: bytes) -> None:
+        """The rows were found to be others than those that were stored: the manager is told, and repairs them."""
+        self._perform(self._sync.policy_changed(version, digest, _now_ms()))
+
     def status(self) -> dict[str, Any]:
         return {**self._sync.status(), "line": self._line.status()}
 
@@ -90,14 +94,18 @@ class Synchroniser:
         match action:
             case NeedEvents(first_seq, limit):
                 try:
-                    events = await asyncio.wrap_future(self._log.read(first_seq, limit))
+                    events = await asyncio.wrap_future(self._log.stretch(first_seq, limit))
                 except StorageError:
                     self._perform(self._sync.events_failed(first_seq, _now_ms()))
                     return
                 self._perform(self._sync.events_read(first_seq, events, _now_ms()))
-            case Acknowledged(up_to):
-                with contextlib.suppress(StorageError):
-                    await asyncio.wrap_future(self._log.acknowledge(up_to))
+            case Acknowledged(up_to, head, message):
+                try:
+                    await asyncio.wrap_future(self._log.acknowledge(up_to, head, message))
+                except AcknowledgeRefused:
+                    self._perform(self._sync.ack_refused(self._log.acked, self._log.acked_head, action, _now_ms()))
+                except StorageError:
+                    pass  # it comes again with the next batch
             case PolicyReady(delta):
                 version, digest = await self._apply_policy(delta)
                 self._perform(self._sync.policy_changed(version, digest, _now_ms()))

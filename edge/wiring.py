@@ -187,7 +187,7 @@ class Gpio:
             if is_gpio(target)
         }
         self.relays = relays
-        self.outputs = GpioOutputs(relays, request_lines)
+        self.outputs = GpioOutputs(relays, request_lines, deliver)
         self._inputs = GpioInputs(list(self._switches(config)), deliver, request_lines)
         lit = {wire.id: self._lights(wire) for wire in config.wiegand if wire.green or wire.red or wire.buzzer}
         self.lights = GpioLights(lit, request_lines)

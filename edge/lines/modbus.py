@@ -19,6 +19,7 @@ import functools
 import logging
 import os
 import struct
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -140,7 +141,7 @@ class ModbusLine:
         )
         try:
             is_open = await self._client.connect()
-        except ValueError as error:
+        except (ValueError, termios.error) as error:  # the latter where it vanishes meanwhile
             raise ModbusError(f"{self.name}: its port cannot be set up: {error}") from None
         if not is_open:
             raise ModbusError(f"{self.name}: its port {_PORT_ADVICE[errno.EBUSY]}")

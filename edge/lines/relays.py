@@ -1,11 +1,11 @@
 """Strike relays on GPIO lines."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge.decision.model import HOLD, LOCK
+from edge.decision.model import HOLD, LOCK, LineAlarm
 from edge.lines.gpio import Claim, GpioError, GpioLine, RequestLines, claim_output
 
 LOCK_AGAIN_S = 0.25
@@ -23,13 +23,19 @@ class GpioOutput:
 class GpioOutputs:
     """One controller's relays, (door, output) → relay. `claim` first, then `strike`, in a running loop.
 
-    request_lines: a double of gpiod's, where there is no GPIO."""
+    request_lines: a double of gpiod's, where there is no GPIO. deliver: gets a LineAlarm when a relay cannot be
+    driven, once until it can be again."""
 
     def __init__(
-        self, outputs: Mapping[tuple[str, str], GpioOutput], request_lines: RequestLines | None = None
+        self,
+        outputs: Mapping[tuple[str, str], GpioOutput],
+        request_lines: RequestLines | None = None,
+        deliver: Callable[[object], None] = lambda alarm: None,
     ) -> None:
         self._outputs = dict(outputs)
         self._request_lines = request_lines
+        self._deliver = deliver
+        self._failing: set[tuple[str, str]] = set()
         self._claims: dict[tuple[str, str], Claim] = {}
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._unlocked: set[tuple[str, str]] = set()
@@ -95,7 +101,11 @@ class GpioOutputs:
         except GpioError as error:
             self.failed_writes += 1
             self.last_error = str(error)
+            if key not in self._failing:
+                self._failing.add(key)
+                self._deliver(LineAlarm(key[0], f"output {key[1]}: {error}"))
             return False
+        self._failing.discard(key)
         (self._unlocked.add if is_unlocked else self._unlocked.discard)(key)
         return True
 

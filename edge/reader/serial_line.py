@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import termios
 from collections.abc import Callable
 
 import serial
@@ -80,7 +81,7 @@ async def open_line(
         transport, _ = await serial_asyncio.create_serial_connection(
             asyncio.get_running_loop(), lambda: line, port, baudrate=baud, exclusive=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, termios.error) as error:  # the last where it vanishes meanwhile
         raise LineError(f"port {port} {_advice(error)}") from error
     line.attach(transport, transport.serial)
     _low_latency(transport.serial)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from pathlib import Path
 from types import GeneratorType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from edge.storage.errors import StorageError, from_sqlite
 from edge.storage.migrations import Schema
@@ -23,6 +23,21 @@ T = TypeVar("T")
 GROUP_JOBS = 256  # a commit that grows without end would keep its first door waiting
 GROUPS_BEFORE_READ = 8  # reads wait for writes, but not for ever
 CHECKPOINT_COMMITS = 200  # about 800 pages: copied back while nobody waits
+
+
+class Read(NamedTuple):
+    """A step that reads: see DatabaseThread.read."""
+
+    work: Callable[[sqlite3.Connection], Any]
+
+
+class Write(NamedTuple):
+    """A step that writes: see DatabaseThread.write."""
+
+    work: Callable[[sqlite3.Connection], Any]
+
+
+Step = Read | Write
 
 
 class _Job(Generic[T]):
@@ -121,6 +136,30 @@ class DatabaseThread:
         """Run `work(connection)` between two commits. Where it returns a generator, that is advanced one step at
         a time, writes going first, and its return value is the result."""
         return self._submit(self._reads, _Job(work, None, Future()))
+
+    def carry_out(self, steps: Generator[Step, Any, T]) -> "Future[T]":
+        """Do one step after the other, each a job of its own, so that records go between them; a step's result is
+        what `yield` gives. The future gives what the generator returns, or its exception."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+
+        def advance(done: "Future[Any] | None") -> None:
+            try:
+                error = done.exception() if done is not None else None
+                if error is not None:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(done.result() if done is not None else None)
+            except StopIteration as stop:
+                future.set_result(stop.value)
+            except Exception as problem:
+                future.set_exception(problem)
+            else:
+                begun = self.write(step.work) if isinstance(step, Write) else self.read(step.work)
+                begun.add_done_callback(advance)
+
+        advance(None)
+        return future
 
     def close(self, timeout_s: float = 10) -> None:
         """Finish what is queued, then close the file. StorageError where the disk does not let it finish."""
@@ -240,6 +279,22 @@ class DatabaseThread:
         else:
             self.commits += 1
             job.finish(result)
+
+    def let_others_pass(self, pause_s: float) -> None:
+        """From within a read that cannot be a generator (SQLite's own copying): commit what waits, take one waiting
+        read a step further, and leave the disk alone for `pause_s` where nothing waits. StorageError once the file is
+        to be closed."""
+        with self._wake:
+            if self._closing:
+                raise StorageError(f"{self.path}: it is being closed; ask again once the agent runs")
+            if not (self._writes or self._reads):
+                self._wake.wait(pause_s)
+            group = [self._writes.popleft() for _ in range(min(len(self._writes), GROUP_JOBS))]
+            job = self._reads.popleft() if self._reads else None
+        if group:
+            self._commit(group)
+        if job is not None:
+            self._advance(job)
 
     def _roll_back(self) -> None:
         try:

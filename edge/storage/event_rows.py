@@ -21,7 +21,8 @@ SEARCH = f"""SELECT {_COLUMNS} FROM event
     AND (:text IS NULL OR (door || ' ' || reader || ' ' || medium || ' ' || coalesce(credential, '') || ' ' || result
         || ' ' || reason || ' ' || output || ' ' || detail) LIKE :text ESCAPE '!')
     ORDER BY seq * :direction LIMIT :limit"""  # noqa: S608 (constants; what is asked for is bound)
-INSERT = f"INSERT INTO event ({_COLUMNS}, boot) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 (constants)
+_WRITTEN = f"{_COLUMNS}, boot, chain, commitment"
+INSERT = f"INSERT INTO event ({_WRITTEN}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 (constants)
 
 
 class LoggedEvent(NamedTuple):
@@ -39,7 +40,7 @@ def first_seq(connection: sqlite3.Connection) -> int:
 
 
 def line(seq: int, late: bool, policy_revision: int, event: Event, boot: int) -> tuple[Any, ...]:
-    """The values for INSERT."""
+    """The values for INSERT, but for the last two: MAC and check, and a commitment or None."""
     credential = None if event.credential is None else str(event.credential)
     return (
         seq, int(late), policy_revision, event.at_ms, int(event.trusted), event.door, event.reader, event.medium,

@@ -59,6 +59,62 @@ def _event_tables(db: "Database") -> None:
     db.execute("CREATE TABLE kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID")
 
 
+def _event_chain(db: "Database") -> None:
+    """The chain over the records, and what lets personal data go without breaking it (edge/decision/chain.py)."""
+    for column in (
+        # Beside last_seq, so that a commit writes no page more. chain_key: of event last_seq + 1, see chaining.Keys.
+        "chain_head BLOB NOT NULL DEFAULT x''",
+        "chain_key BLOB NOT NULL DEFAULT x''",
+        "chain_seal BLOB NOT NULL DEFAULT x''",  # whom the first key was sealed to
+        "acked_head BLOB NOT NULL DEFAULT x''",
+        "acked_proof BLOB NOT NULL DEFAULT x''",  # the acknowledgement as the manager signed it
+        "dropped_noted INTEGER NOT NULL DEFAULT 0",
+        "marked INTEGER NOT NULL DEFAULT 0",  # a high-water mark was written outside this file
+        "purged_to INTEGER NOT NULL DEFAULT 0",
+    ):
+        db.execute(f"ALTER TABLE head ADD COLUMN {column}")
+    # chain: MAC and check of the record. salt: where the day's secret is gone. commitment: where the person is gone.
+    for column in ("chain BLOB", "salt BLOB", "commitment BLOB"):
+        db.execute(f"ALTER TABLE event ADD COLUMN {column}")
+    db.execute(
+        """CREATE TABLE note (
+            id INTEGER PRIMARY KEY,
+            after INTEGER NOT NULL,
+            kind INTEGER NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            chain BLOB NOT NULL
+        ) STRICT"""
+    )
+    db.execute("CREATE INDEX note_after ON note (after)")
+    db.execute(
+        "CREATE TABLE start (note INTEGER PRIMARY KEY, first INTEGER NOT NULL, head BLOB NOT NULL, "
+        "sealed BLOB NOT NULL) STRICT"
+    )
+    # A secret serves events from `first` on, up to the next row's; is_dying: its events get salts of their own.
+    db.execute(
+        "CREATE TABLE secret (first INTEGER PRIMARY KEY, day INTEGER NOT NULL, secret BLOB NOT NULL, "
+        "is_dying INTEGER NOT NULL DEFAULT 0) STRICT"
+    )
+    # What is gone from the lower end: at most one row. head_after x'': what went did not fit.
+    db.execute(
+        """CREATE TABLE gap (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            head_before BLOB NOT NULL,
+            head_after BLOB NOT NULL
+        ) STRICT"""
+    )
+    # Events of before the chain existed are outside it: it begins behind them.
+    db.execute("UPDATE head SET dropped_noted = dropped")
+    db.execute(
+        "INSERT INTO gap (id, first, last, count, head_before, head_after) "
+        "SELECT 1, 1, last_seq, last_seq, x'', x'' FROM head WHERE last_seq > 0"
+    )
+
+
 def _policy_tables(db: "Database") -> None:
     db.execute(
         """CREATE TABLE policy (
@@ -72,7 +128,7 @@ def _policy_tables(db: "Database") -> None:
     db.execute("CREATE TABLE row (key BLOB PRIMARY KEY, packed BLOB NOT NULL) STRICT, WITHOUT ROWID")
 
 
-EVENTS = Schema("events", (_event_tables,))
+EVENTS = Schema("events", (_event_tables, _event_chain))
 POLICY = Schema("policy", (_policy_tables,))
 
 

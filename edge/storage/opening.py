@@ -76,6 +76,7 @@ def _connect(path: Path, schema: Schema, check: bool, busy_timeout_ms: int) -> s
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
                 raise _DamageError(" ".join(found.split()))
+        _copy_back(connection)
         bring_up(connection, schema, path)
     except sqlite3.Error as error:
         connection.close()
@@ -99,8 +100,18 @@ def _configure(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA secure_delete = ON")  # what goes is written over, on free pages too
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_PAGES * 4096}")
+
+
+def _copy_back(connection: sqlite3.Connection) -> None:
+    """Copy what the write-ahead log holds into the file, and begin the log again. Where a flush of it failed before,
+    the kernel may call pages clean that never reached the disk: what is read back now would rest on them."""
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError:
+        pass  # a full or failing disk: what is there can still be read, and the next write says it audibly
 
 
 def _set_aside(path: Path) -> Path:

@@ -39,6 +39,11 @@ class PolicyStore:
         return cls(DatabaseThread.open(path, POLICY, check=check))
 
     @property
+    def database(self) -> DatabaseThread:
+        """The thread behind the file, for a backup."""
+        return self._database
+
+    @property
     def report(self) -> OpenReport:
         """How opening went."""
         return self._database.report

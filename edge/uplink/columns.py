@@ -8,6 +8,9 @@ Inside the deflated part of an events message (docs/wire.cddl, `columns`), n bei
     who           n places in the credentials plus one; 0: no credential
     detail        n places in `texts`
     policy        the policy revision in runs of (how many events, revision)
+    boots         the boot in runs of (how many events, place in `texts`)
+    proofs        (which event, salt or commitment) of those that have one; from 0 on
+    notes         (after, kind, first, last) of the log's notes, in order: edge/decision/chain.py
     at_sizes      n sizes in bytes (0 to 8) of the numbers in `at`
     number_sizes  the sizes of the numbers in `numbers`
     at            differences of at_ms, the first against 0, zigzag (0, -1, 1, -2 … as 0, 1, 2, 3 …), in planes
@@ -23,7 +26,8 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from edge.decision import model
+from edge.decision import chain, model
+from edge.decision.chain import Note, Stretch
 from edge.uplink import wire
 from edge.uplink.messages import MAX_TEXT, MAX_UINT
 from edge.uplink.wire import WireError
@@ -33,27 +37,37 @@ LoggedTuple = tuple[int, bool, int, model.Event]
 
 TRUSTED = 1
 LATE = 2
-_LISTS = ("texts", "shapes", "policy")
+_LISTS = ("texts", "shapes", "policy", "boots", "proofs", "notes")
 _PLACES = ("shape", "who", "detail")
 _PLANES = ("at_sizes", "number_sizes", "at", "numbers")
 _KEYS = (*_LISTS, *_PLACES, *_PLANES)
 _MAX_SIZE = 8
+MAX_NOTES = 2000
+_KINDS = (chain.LATE, chain.DROPPED, chain.LOST, chain.BEGIN)
 _SHAPE_TEXTS = 6
 _RESULTS = frozenset((model.OPEN, model.DENIED, model.ALARM, model.INFO))
 _MAX_MS = 1 << 60  # so that a difference fits 8 bytes
 
 
 class EventsBatch(NamedTuple):
-    """Contiguous events of one log. log_id: 16 bytes. events: LoggedTuples from seq `first_seq` on."""
+    """Contiguous events of one log. log_id: 16 bytes. stretch: the events from seq `first_seq` on, with what it takes
+    to check them; of its heads only the last is known."""
 
     log_id: bytes
     first_seq: int
-    events: tuple[LoggedTuple, ...]
+    stretch: Stretch
+
+    @property
+    def events(self) -> tuple[LoggedTuple, ...]:
+        """The events alone."""
+        events: tuple[LoggedTuple, ...] = self.stretch.events
+        return events
 
 
-def pack_columns(logged: Sequence[LoggedTuple]) -> bytes:
-    """The deflated columns of contiguous events. A text above MAX_TEXT characters is cut: an event that could not
-    travel would hold up all that follow. ValueError where the seqs are not contiguous."""
+def pack_columns(stretch: Stretch) -> bytes:
+    """The deflated columns of a stretch: all of it but secrets, starts and head. A text above MAX_TEXT characters is
+    cut: an event that could not travel would hold up all that follow. ValueError where the seqs are not contiguous."""
+    logged = stretch.events
     if any(entry[0] != logged[0][0] + i for i, entry in enumerate(logged)):
         raise ValueError(f"events from {logged[0][0]} on are not contiguous")
     texts, shapes = _Table(), _Table()
@@ -63,12 +77,16 @@ def pack_columns(logged: Sequence[LoggedTuple]) -> bytes:
     place: dict[int | None, int] = {number: i + 1 for i, number in enumerate(known)}
     shape = [shapes.place(_shape(late, event, texts)) for _, late, _, event in logged]
     detail = [texts.place(_sendable(event.detail)) for event in events]
+    boots = _runs(texts.place(_sendable(boot)) for boot in stretch.boots)
     at_sizes, at_planes = _in_planes([_zigzag(now - before) for before, now in pairwise([0, *at])])
     number_sizes, number_planes = _in_planes([now - before for before, now in pairwise([0, *known])])
     columns = {
         "texts": texts.values,
         "shapes": shapes.values,
         "policy": _runs(entry[2] for entry in logged),
+        "boots": boots,
+        "proofs": [[i, proof] for i, proof in enumerate(stretch.proofs) if proof],
+        "notes": [list(note) for note in stretch.notes],
         "shape": _as_places(shape, len(shapes.values)),
         "who": _as_places([place.get(event.credential, 0) for event in events], len(known) + 1),
         "detail": _as_places(detail, len(texts.values)),
@@ -134,8 +152,9 @@ def _as_places(places: Sequence[int], table_size: int) -> bytes:
     return low if table_size <= 256 else bytes(place >> 8 for place in places) + low
 
 
-def unpack_columns(deflated: bytes, first_seq: int) -> tuple[LoggedTuple, ...]:
-    """The events of a batch. WireError `malformed`, `bomb`, `trailing`, `unknown-key`, `duplicate-key`, `too-deep`."""
+def unpack_columns(deflated: bytes, first_seq: int) -> Stretch:
+    """The stretch of a batch, without secrets, starts and heads. WireError `malformed`, `bomb`, `trailing`,
+    `unknown-key`, `duplicate-key`, `too-deep`."""
     columns = wire.require_keys(wire.decode(wire.inflate(deflated)), _KEYS, "columns")
     for key in _KEYS:
         if type(columns[key]) is not (list if key in _LISTS else bytes):
@@ -150,8 +169,9 @@ def unpack_columns(deflated: bytes, first_seq: int) -> tuple[LoggedTuple, ...]:
     numbers = [None, *_rising(_out_of_planes(columns["number_sizes"], columns["numbers"], "numbers"))]
     who = _picked(numbers, _places(columns["who"], count, len(numbers)), "who")
     detail = _picked(texts, _places(columns["detail"], count, len(texts)), "detail")
-    policy = _spread(columns["policy"], count)
-    return tuple(
+    policy = _spread(columns["policy"], count, "policy")
+    boots = _picked(texts, _spread(columns["boots"], count, "boots"), "boots")
+    events = tuple(
         (
             first_seq + i,
             late,
@@ -160,6 +180,41 @@ def unpack_columns(deflated: bytes, first_seq: int) -> tuple[LoggedTuple, ...]:
         )
         for i, (trusted, late, medium, door, reader, result, reason, output) in enumerate(shape_of)
     )
+    proofs = _proofs(columns["proofs"], events)
+    return Stretch(events, tuple(boots), proofs, _notes(columns["notes"], events[-1][0]), (), (), ())
+
+
+def _proofs(pairs: Sequence[object], events: Sequence[LoggedTuple]) -> tuple[bytes, ...]:
+    proofs = [b""] * len(events)
+    before = -1
+    for pair in pairs:
+        if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not int or not before < pair[0] < len(events):
+            raise WireError(wire.MALFORMED, "column 'proofs' has something else than rising places and their proofs")
+        before, proof = pair
+        if type(proof) is not bytes or len(proof) not in (chain.SALT, chain.COMMITMENT):
+            raise WireError(wire.MALFORMED, "column 'proofs' has something else than salts and commitments")
+        if len(proof) == chain.COMMITMENT and chain.is_personal(events[before][3]):
+            raise WireError(wire.MALFORMED, "an event has a commitment in a person's place, and the person, too")
+        proofs[before] = proof
+    return tuple(proofs)
+
+
+def _notes(entries: Sequence[object], last_seq: int) -> tuple[Note, ...]:
+    if len(entries) > MAX_NOTES:
+        raise WireError(wire.MALFORMED, f"{len(entries)} notes; a batch has at most {MAX_NOTES}")
+    notes: list[Note] = []
+    for entry in entries:
+        if (
+            type(entry) is not list
+            or len(entry) != 4
+            or any(type(n) is not int or not 0 <= n <= MAX_UINT for n in entry)
+        ):
+            raise WireError(wire.MALFORMED, "column 'notes' has something else than four numbers each")
+        note = Note(*entry)
+        if note.kind not in _KINDS or note.after >= last_seq or (notes and note.after < notes[-1].after):
+            raise WireError(wire.MALFORMED, "column 'notes' has a note that cannot be where it is")
+        notes.append(note)
+    return tuple(notes)
 
 
 def _unzigzag(value: int) -> int:
@@ -230,15 +285,15 @@ def _picked(values: Sequence[Any], places: Iterable[object], column: str) -> lis
     return out
 
 
-def _spread(runs: Sequence[object], count: int) -> list[int]:
+def _spread(runs: Sequence[object], count: int, column: str) -> list[int]:
     out: list[int] = []
     for run in runs:
         if type(run) is not list or len(run) != 2 or any(type(n) is not int for n in run):
-            raise WireError(wire.MALFORMED, "column 'policy' has something else than pairs")
-        length, revision = run
-        if not 0 < length <= count - len(out) or not 0 <= revision <= MAX_UINT:
-            raise WireError(wire.MALFORMED, "column 'policy' leaves its range")
-        out.extend([revision] * length)
+            raise WireError(wire.MALFORMED, f"column {column!r} has something else than pairs")
+        length, value = run
+        if not 0 < length <= count - len(out) or not 0 <= value <= MAX_UINT:
+            raise WireError(wire.MALFORMED, f"column {column!r} leaves its range")
+        out.extend([value] * length)
     if len(out) != count:
-        raise WireError(wire.MALFORMED, f"column 'policy' covers {len(out)} events, not {count}")
+        raise WireError(wire.MALFORMED, f"column {column!r} covers {len(out)} events, not {count}")
     return out

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _KEY_SIZE = 32  # Ed25519 (RFC 8032): private seed and public key
 _UID_SIZE = 16
@@ -42,7 +44,9 @@ class Trust(NamedTuple):
 
 class ManagerTrust(NamedTuple):
     """manager.toml: the one manager that a controller obeys. site, controller: slugs, the words of the topics.
-    manager_key: public. code_key: 32 secret bytes, never printed."""
+    manager_key: public. code_key: 32 secret bytes, never printed. seal_key: what only the manager may read is sealed
+    to it (edge/uplink/sealing.py); b"" where an older manager wrote the file: then the manager cannot check the log's
+    chain until the controller is provisioned again, and the doors go on."""
 
     site_uid: bytes
     site: str
@@ -51,6 +55,7 @@ class ManagerTrust(NamedTuple):
     epoch: int
     manager: int
     code_key: bytes
+    seal_key: bytes = b""
 
     def trust(self, device_public: bytes) -> Trust:
         """What this controller checks messages from the manager against, and addresses its own with."""
@@ -73,6 +78,11 @@ def generate_key() -> Ed25519PrivateKey:
 def public_bytes(key: Ed25519PrivateKey) -> bytes:
     """The 32 bytes of a key's public half."""
     return key.public_key().public_bytes_raw()
+
+
+def derived_secret(key: Ed25519PrivateKey, purpose: str) -> bytes:
+    """32 secret bytes that only this private key gives, others for each purpose (HKDF-SHA256, RFC 5869)."""
+    return HKDF(SHA256(), 32, salt=None, info=f"vantail {purpose}".encode()).derive(key.private_bytes_raw())
 
 
 def fingerprint(public_key: bytes) -> bytes:
@@ -118,6 +128,7 @@ def load_manager(path: str | os.PathLike[str]) -> ManagerTrust:
         epoch=_number(file, found, "epoch"),
         manager=_number(file, found, "manager"),
         code_key=_hex(file, found, "code_key", _KEY_SIZE),
+        seal_key=_hex(file, found, "seal_key", _KEY_SIZE) if "seal_key" in found else b"",
     )
 
 
@@ -127,7 +138,8 @@ def write_manager(path: str | os.PathLike[str], manager: ManagerTrust) -> None:
         if not is_slug(word):
             raise ValueError(f"{word!r} is not a word of a-z, 0-9 and '-'")
     lines = ["# The manager that this controller obeys. Secret: it holds the key of the codes."]
-    lines += [f"{name} = {_toml(value)}" for name, value in zip(ManagerTrust._fields, manager, strict=True)]
+    named = zip(ManagerTrust._fields, manager, strict=True)
+    lines += [f"{name} = {_toml(value)}" for name, value in named if value != b""]
     _replace(Path(path), "\n".join(lines) + "\n", 0o600)
 
 

@@ -12,6 +12,10 @@ from edge.uplink.wire import WireError
 
 UID_SIZE = 16  # site uid, controller fingerprint, log id
 DIGEST_SIZE = 32
+HEAD_SIZE = 32  # of the chain (edge/decision/chain.py)
+SEALED_SIZE = 80  # a sealed key: 32 bytes and sealing.OVERHEAD
+SESSION_SIZE = 8
+MAX_STARTS = 16  # of the chain, in one batch
 MAX_UINT = 0xFFFF_FFFF_FFFF_FFFF
 MAX_TEXT = 200  # characters
 MAX_PARTS = 4096
@@ -19,7 +23,9 @@ MAX_PARTS = 4096
 
 class Hello(NamedTuple):
     """How a controller stands. revision 0 with a digest of zeros: it has no policy of this epoch.
-    digest: 32 bytes. log_id: 16 bytes. acked: up to which seq a manager acknowledged its events."""
+    digest: 32 bytes. log_id: 16 bytes. acked: up to which seq a manager acknowledged its events. head: of the chain
+    after event `acked`, 32 bytes or b"". start: (first event, sealed key) of the chain that event is part of, or None.
+    session: 8 bytes, others after each start. number: rises with each hello of a session."""
 
     revision: int
     digest: bytes
@@ -28,6 +34,10 @@ class Hello(NamedTuple):
     acked: int
     boot_id: str
     software: str
+    head: bytes = b""
+    start: tuple[int, bytes] | None = None
+    session: bytes = bytes(8)
+    number: int = 0
 
 
 class PolicyPart(NamedTuple):
@@ -44,10 +54,12 @@ class PolicyPart(NamedTuple):
 
 
 class Ack(NamedTuple):
-    """The manager has committed every event of log `log_id` (16 bytes) up to and including seq `up_to`."""
+    """The manager has committed every event of log `log_id` (16 bytes) up to and including seq `up_to`. head: of the
+    chain there, 32 bytes; b"" where it knows of none."""
 
     log_id: bytes
     up_to: int
+    head: bytes = b""
 
 
 def _uint(value: object) -> bool:
@@ -74,19 +86,58 @@ def _bytes_list(value: object) -> bool:
     return type(value) is list and all(type(entry) is bytes for entry in value)
 
 
+def _head(value: object) -> bool:
+    return type(value) is bytes and len(value) in (0, HEAD_SIZE)
+
+
+def _session(value: object) -> bool:
+    return type(value) is bytes and len(value) == SESSION_SIZE
+
+
+def _start(value: object) -> bool:
+    """[] or [first event, sealed key]."""
+    if type(value) is not list or len(value) not in (0, 2):
+        return False
+    return not value or (_uint(value[0]) and _sealed(value[1]))
+
+
+def _sealed(value: object) -> bool:
+    return type(value) is bytes and len(value) in (0, SEALED_SIZE)
+
+
+def _starts(value: object) -> bool:
+    return type(value) is list and len(value) <= MAX_STARTS and all(map(_is_start, value))
+
+
+def _is_start(entry: object) -> bool:
+    if type(entry) is not list or len(entry) != 3:
+        return False
+    return _uint(entry[0]) and _digest(entry[1]) and _sealed(entry[2])
+
+
+def _secrets(value: object) -> bool:
+    return type(value) is list and len(value) <= wire.MAX_BATCH_EVENTS and all(map(_is_secret, value))
+
+
+def _is_secret(entry: object) -> bool:
+    return type(entry) is list and len(entry) == 2 and _uint(entry[0]) and _digest(entry[1])
+
+
 _Check = Callable[[object], bool]
 ENVELOPE: dict[str, _Check] = {"kind": _text, "site": _uid, "controller": _uid, "epoch": _uint}
 BODIES: dict[str, dict[str, _Check]] = {
     wire.HELLO: {
-        "revision": _uint, "digest": _digest, "log": _uid, "last": _uint, "acked": _uint, "boot": _text,
-        "software": _text,
+        "revision": _uint, "digest": _digest, "log": _uid, "last": _uint, "acked": _uint, "head": _head,
+        "began": _start, "session": _session, "said": _uint, "boot": _text, "software": _text,
     },
     wire.POLICY: {
         "from": _uint, "to": _uint, "part": _uint, "parts": _uint, "rows": _bytes, "gone": _bytes_list,
         "digest": _digest,
     },
-    wire.EVENTS: {"log": _uid, "first": _uint, "columns": _bytes},
-    wire.ACK: {"log": _uid, "up_to": _uint},
+    wire.EVENTS: {
+        "log": _uid, "first": _uint, "head": _head, "starts": _starts, "secrets": _secrets, "columns": _bytes,
+    },
+    wire.ACK: {"log": _uid, "up_to": _uint, "head": _head},
 }  # fmt: skip
 
 
@@ -123,6 +174,10 @@ def hello_body(hello: Hello) -> dict[str, object]:
         "log": hello.log_id,
         "last": hello.last_seq,
         "acked": hello.acked,
+        "head": hello.head,
+        "began": list(hello.start or ()),
+        "session": hello.session,
+        "said": hello.number,
         "boot": hello.boot_id[:MAX_TEXT],
         "software": hello.software[:MAX_TEXT],
     }
@@ -140,6 +195,10 @@ def hello_of(payload: Mapping[str, Any]) -> Hello:
         payload["acked"],
         payload["boot"],
         payload["software"],
+        payload["head"],
+        (payload["began"][0], payload["began"][1]) if payload["began"] else None,
+        payload["session"],
+        payload["said"],
     )
 
 
@@ -183,9 +242,9 @@ def policy_part_of(payload: Mapping[str, Any]) -> PolicyPart:
 
 def ack_body(ack: Ack) -> dict[str, object]:
     """The keys of an acknowledgement."""
-    return {"log": ack.log_id, "up_to": ack.up_to}
+    return {"log": ack.log_id, "up_to": ack.up_to, "head": ack.head}
 
 
 def ack_of(payload: Mapping[str, Any]) -> Ack:
     """A checked payload as a value."""
-    return Ack(payload["log"], payload["up_to"])
+    return Ack(payload["log"], payload["up_to"], payload["head"])

@@ -6,7 +6,9 @@ given (docs/sync-protocol.md); what it loses, `sync` sends again.
 
 import asyncio
 import json
+import logging
 import ssl
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
@@ -17,6 +19,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.uplink.keys import is_slug
+from edge.uplink.tls import TlsError, TlsFiles, client_context, explain, mind_dates, show_certificate
 from edge.uplink.wire import MAX_RAW
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -25,6 +28,7 @@ _MAX_IN_FLIGHT = 20  # messages without PUBACK: 20 to 100 are paho's fastest
 _MAX_QUEUED = 100  # in memory; above, publishing is refused and counted
 _MAX_HANDED = 1_000  # messages on their way into the loop: a flood ends here
 _RECONNECT_S = (1, 30)
+_REMEDY = "check ca under [uplink]"
 
 
 class BrokerError(ValueError):
@@ -37,14 +41,6 @@ class Broker(NamedTuple):
     host: str
     port: int
     tls: bool
-
-
-class TlsFiles(NamedTuple):
-    """PEM files. ca: who signed the broker's certificate, "" for the system's list. certificate, key: the device's."""
-
-    ca: str = ""
-    certificate: str = ""
-    key: str = ""
 
 
 def parse_broker(url: str) -> Broker:
@@ -80,7 +76,9 @@ def topic_prefix(site: str, controller: str) -> str:
 class Connection:
     """One controller's connection, kept up until `stop`. `connected()`, `disconnected(detail)` and
     `received(suffix, payload)` are called in `loop`, in the order in which things happened; `connected` follows the
-    broker's answer to the subscription. The retained status says {boot, online}; the last will takes it back."""
+    broker's answer to the subscription. The retained status says {boot, online}; the last will takes it back.
+    `clock_trusted` is asked before each attempt, on paho's thread: while it says no, a pinned authority counts without
+    the dates of certificates (edge/uplink/tls.py). Left out, dates always count."""
 
     def __init__(
         self,
@@ -94,6 +92,7 @@ class Connection:
         disconnected: Callable[[str], None],
         received: Callable[[str, bytes], None],
         tls: TlsFiles | None = None,
+        clock_trusted: Callable[[], bool] | None = None,
         keepalive_s: int = 30,
     ) -> None:
         self._prefix = topic_prefix(site, controller)
@@ -105,8 +104,10 @@ class Connection:
         self._last_error = ""
         self._is_up = False
         self._client = self._make_client(f"vantail-{site}-{controller}")
-        if broker.tls:
-            self._client.tls_set_context(_tls_context(tls or TlsFiles()))
+        self._tls, self._clock_trusted = tls or TlsFiles(), clock_trusted
+        self._context = _tls_context(self._tls) if broker.tls else None
+        if self._context:
+            self._client.tls_set_context(self._context)
         self._client.will_set(self._prefix + "status", self._status_payload(False), qos=1, retain=True)
         self._client.connect_async(broker.host, broker.port, keepalive=keepalive_s)
 
@@ -116,6 +117,8 @@ class Connection:
         client.max_inflight_messages_set(_MAX_IN_FLIGHT)
         client.max_queued_messages_set(_MAX_QUEUED)
         client.reconnect_delay_set(*_RECONNECT_S)
+        client.enable_logger(_line_log(self._line_broke))
+        client.on_pre_connect = self._guarded(self._on_pre_connect)
         client.on_connect = self._guarded(self._on_connect)
         client.on_connect_fail = self._guarded(self._on_connect_fail)
         client.on_subscribe = self._guarded(self._on_subscribe)
@@ -175,6 +178,19 @@ class Connection:
 
         return run
 
+    def _on_pre_connect(self, _client: paho.Client, _data: object) -> None:
+        """Before each attempt: whether dates count now, and our certificate, which may have been renewed."""
+        if self._context is None:
+            return
+        is_left_out = self._tls.ca and self._clock_trusted is not None and not self._clock_trusted()
+        mind_dates(self._context, not is_left_out)
+        show_certificate(self._context, self._tls)
+
+    def _line_broke(self, error: object) -> None:
+        """paho's own word on a line that broke; under TLS 1.3 it is here that we hear what is wrong with us."""
+        if isinstance(error, ssl.SSLError):
+            self._last_error = explain(error, "the broker", _REMEDY)
+
     def _on_connect(self, client: paho.Client, _data: object, _flags: object, reason: Any, _more: object) -> None:
         if reason.is_failure:
             self._last_error = f"the broker refuses the connection: {reason}"
@@ -184,7 +200,8 @@ class Connection:
         client.publish(self._prefix + "status", self._status_payload(True), qos=1, retain=True)
 
     def _on_connect_fail(self, _client: paho.Client, _data: object) -> None:
-        self._last_error = "the broker cannot be reached"
+        # paho calls this while it handles the error, and does not pass it on.
+        self._last_error = explain(sys.exc_info()[1], "the broker", _REMEDY) or "the broker cannot be reached"
 
     def _on_subscribe(self, _client: paho.Client, _data: object, _mid: int, reasons: Any, _more: object) -> None:
         if any(reason.is_failure for reason in reasons):
@@ -218,13 +235,20 @@ class Connection:
 
 def _tls_context(files: TlsFiles) -> ssl.SSLContext:
     """A context that checks the broker's certificate and name. BrokerError names the file that cannot be used."""
-    at = files.ca
     try:
-        context = ssl.create_default_context(cafile=files.ca or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if files.certificate:
-            at = files.certificate
-            context.load_cert_chain(files.certificate, files.key or None)
-    except OSError as error:  # ssl.SSLError is one
-        raise BrokerError(f"TLS file {at}: {error.strerror or error}") from None
-    return context
+        return client_context(files)
+    except TlsError as error:
+        raise BrokerError(str(error)) from None
+
+
+def _line_log(broke: Callable[[object], None]) -> logging.Logger:
+    """A log of paho's own, read by nobody but `broke`, which is given the exception of each error."""
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            for argument in record.args or ():
+                broke(argument)
+
+    log = logging.Logger("vantail.mqtt", logging.ERROR)
+    log.addHandler(Listening())
+    return log

@@ -12,14 +12,17 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from edge.decision import chain
 from edge.decision import rows as policy_rows
+from edge.decision.chain import Start, Stretch
 from edge.decision.policy import VerifiedDelta
 from edge.uplink import messages, wire
-from edge.uplink.columns import EventsBatch, LoggedTuple, pack_columns, unpack_columns
+from edge.uplink.columns import MAX_NOTES, EventsBatch, LoggedTuple, pack_columns, unpack_columns
 from edge.uplink.keys import (
     KeyFileError,
     ManagerTrust,
     Trust,
+    derived_secret,
     fingerprint,
     generate_key,
     is_slug,
@@ -32,18 +35,21 @@ from edge.uplink.keys import (
     write_public_key,
 )
 from edge.uplink.messages import Ack, Hello, PolicyPart
+from edge.uplink.sealing import seal_log_key, seal_name, seal_public, unseal_log_key
 from edge.uplink.wire import WireError
 
 __all__ = [
     "Ack", "Ed25519PrivateKey", "EventsBatch", "Hello", "KeyFileError", "LoggedTuple", "ManagerTrust", "PolicyPart",
-    "PolicyParts", "Trust", "WireError", "encode_ack", "encode_events", "encode_hello", "encode_policy_parts",
-    "fingerprint", "generate_key", "is_slug", "load_manager", "load_private_key", "load_public_key", "policy_digest",
-    "public_bytes", "sign", "verify", "verify_ack", "verify_events", "verify_hello", "verify_policy_part",
-    "write_manager", "write_private_key", "write_public_key",
+    "PolicyParts", "Trust", "WireError", "derived_secret", "encode_ack", "encode_events", "encode_hello",
+    "encode_policy_parts", "fingerprint", "generate_key", "is_slug", "load_manager", "load_private_key",
+    "load_public_key", "policy_digest", "public_bytes", "seal_log_key", "seal_name", "seal_public", "sign",
+    "unseal_log_key", "verify", "verify_ack", "verify_events", "verify_hello", "verify_policy_part", "write_manager",
+    "write_private_key", "write_public_key",
 ]  # fmt: skip
 
 MAX_STAGED = 64 * 1024 * 1024  # bytes of rows and keys that wait for the rest of their version
 _ROWS_A_PART = 1000  # so that verifying one part holds up the loop for milliseconds only
+_SECRET_SIZE, _START_SIZE = 45, 130  # bytes of one in a message
 _PART_ROOM = wire.MAX_PART - 512  # the envelope, the head of the body, the signature
 
 
@@ -92,9 +98,10 @@ def verify_hello(raw: bytes, trust: Trust) -> Hello:
     return messages.hello_of(verify(wire.HELLO, raw, trust))
 
 
-def encode_ack(log_id: bytes, up_to: int, trust: Trust, manager_key: Ed25519PrivateKey) -> bytes:
-    """The message down/ack: every event of log `log_id` (16 bytes) up to `up_to` is committed on the manager's side."""
-    return sign(wire.ACK, messages.ack_body(Ack(log_id, up_to)), trust, manager_key)
+def encode_ack(log_id: bytes, up_to: int, trust: Trust, manager_key: Ed25519PrivateKey, head: bytes = b"") -> bytes:
+    """The message down/ack: every event of log `log_id` (16 bytes) up to `up_to` is committed on the manager's side.
+    head: of the chain there, as the manager follows it."""
+    return sign(wire.ACK, messages.ack_body(Ack(log_id, up_to, head)), trust, manager_key)
 
 
 def verify_ack(raw: bytes, trust: Trust) -> Ack:
@@ -103,25 +110,48 @@ def verify_ack(raw: bytes, trust: Trust) -> Ack:
 
 
 def encode_events(
-    log_id: bytes, events: Sequence[LoggedTuple], trust: Trust, device_key: Ed25519PrivateKey
+    log_id: bytes, events: Sequence[LoggedTuple] | Stretch, trust: Trust, device_key: Ed25519PrivateKey
 ) -> tuple[bytes, int]:
     """(the message up/events, how many of `events` are in it): as many from the first on as fit MAX_BATCH_EVENTS and
-    MAX_BATCH bytes. ValueError where there are none or their seqs are not contiguous."""
-    if not events:
+    MAX_BATCH bytes. Events alone go as a stretch that no chain covers. ValueError where there are none or their seqs
+    are not contiguous."""
+    stretch = events if isinstance(events, Stretch) else chain.plain(events)
+    if not stretch.events:
         raise ValueError("a batch of no events")
-    count = min(len(events), wire.MAX_BATCH_EVENTS)
+    count = min(len(stretch.events), wire.MAX_BATCH_EVENTS)
     while True:
-        columns = pack_columns(events[:count])
-        if count == 1 or len(columns) <= wire.MAX_BATCH - 256:  # the envelope and the signature need 210
+        some = chain.cut(stretch, count)
+        body = _events_body(log_id, some)
+        size = len(body["columns"]) + _SECRET_SIZE * len(some.secrets) + _START_SIZE * len(some.starts)
+        few = len(some.starts) <= messages.MAX_STARTS and len(some.notes) <= MAX_NOTES
+        if count == 1 or (few and size <= wire.MAX_BATCH - 320):  # the envelope, the head and the signature need 270
             break
         count //= 2
-    return sign(wire.EVENTS, {"log": log_id, "first": events[0][0], "columns": columns}, trust, device_key), count
+    return sign(wire.EVENTS, body, trust, device_key), count
+
+
+def _events_body(log_id: bytes, stretch: Stretch) -> dict[str, Any]:
+    return {
+        "log": log_id,
+        "first": stretch.events[0][0],
+        "head": stretch.heads[-1],
+        "starts": [list(start) for start in stretch.starts],
+        "secrets": [list(secret) for secret in stretch.secrets],
+        "columns": pack_columns(stretch),
+    }
 
 
 def verify_events(raw: bytes, trust: Trust) -> EventsBatch:
-    """A controller's batch of events; `trust.public_key` is the device's. WireError."""
+    """A controller's batch of events; `trust.public_key` is the device's. Whether the chain is whole is not looked at:
+    chain.Follower does that. WireError."""
     payload = verify(wire.EVENTS, raw, trust)
-    return EventsBatch(payload["log"], payload["first"], unpack_columns(payload["columns"], payload["first"]))
+    found = unpack_columns(payload["columns"], payload["first"])
+    starts = tuple(Start(*start) for start in payload["starts"])
+    if len(starts) != sum(note.kind == chain.BEGIN for note in found.notes):
+        raise WireError(wire.MALFORMED, "not as many starts as notes of one")
+    secrets = tuple((first, secret) for first, secret in payload["secrets"])
+    stretch = Stretch(found.events, found.boots, found.proofs, found.notes, secrets, starts, (payload["head"],))
+    return EventsBatch(payload["log"], payload["first"], stretch)
 
 
 def policy_digest(packed_rows: Iterable[bytes]) -> bytes:

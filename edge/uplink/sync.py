@@ -9,6 +9,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from edge.decision import chain
+from edge.decision.chain import Start, Stretch
 from edge.decision.policy import VerifiedDelta
 from edge.uplink import signing, wire
 from edge.uplink.columns import LoggedTuple
@@ -48,9 +50,12 @@ class NeedEvents(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """The manager has committed every event up to `up_to`; they may be pruned."""
+    """The manager has committed every event up to `up_to`; they may be pruned, if the log's chain has `head` there:
+    answer `ack_refused` where it has not. message: as the manager signed it, to be kept."""
 
     up_to: int
+    head: bytes = b""
+    message: bytes = b""
 
 
 class PolicyReady(NamedTuple):
@@ -60,7 +65,7 @@ class PolicyReady(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Messages of `kind` were refused. reason: one of wire.REASONS. times: how often since this was last said."""
+    """Messages of `kind` were refused. reason: a WireError's. times: how often since this was last said."""
 
     kind: str
     reason: str
@@ -74,11 +79,14 @@ Action = Publish | NeedEvents | Acknowledged | PolicyReady | Refused
 class _Batch(NamedTuple):
     last_seq: int
     sent_ms: int
+    head: bytes
+    starts: tuple[Start, ...]
 
 
 class Sync:
     """One controller's side of the uplink. digest: of the rows of `version`, (epoch, revision) in force.
-    last_seq, acked: of the log as it is on disk."""
+    last_seq, acked: of the log as it is on disk. acked_head, start: of its chain after event `acked`. session: 8 bytes
+    that no start of the agent had before."""
 
     def __init__(
         self,
@@ -92,11 +100,16 @@ class Sync:
         digest: bytes,
         boot_id: str,
         software: str,
+        acked_head: bytes = b"",
+        start: Start | None = None,
+        session: bytes = bytes(8),
     ) -> None:
         self._trust, self._key = trust, device_key
         self._log_id, self._last_seq, self._acked = log_id, last_seq, acked
         self._version, self._digest = version, digest
         self._boot_id, self._software = boot_id, software
+        self._acked_head, self._start, self._session = acked_head, start, session
+        self._untrue: tuple[int, bytes] | None = None  # the last acknowledgement that the log refused
         self._parts = signing.PolicyParts()
         self._connected = False
         self._next_seq = acked + 1  # the first event that is not under way
@@ -166,18 +179,19 @@ class Sync:
             self._waiting_since_ms = now_ms
         return self.tick(now_ms)
 
-    def events_read(self, first_seq: int, events: Sequence[LoggedTuple], now_ms: int) -> list[Action]:
+    def events_read(self, first_seq: int, events: Sequence[LoggedTuple] | Stretch, now_ms: int) -> list[Action]:
         """The answer to NeedEvents; an answer that has been overtaken is ignored."""
         if first_seq != self._reading:
             return []
         self._reading = None
-        usable = self._contiguous(events)
-        if not usable:
+        usable = self._contiguous(events if isinstance(events, Stretch) else chain.plain(events))
+        if not usable.events:
             self._waiting_since_ms = now_ms
             return []
         raw, count = signing.encode_events(self._log_id, usable, self._trust, self._key)
-        self._next_seq = usable[0][0] + count
-        self._under_way.append(_Batch(self._next_seq - 1, now_ms))
+        self._next_seq = usable.events[0][0] + count
+        sent = chain.cut(usable, count)
+        self._under_way.append(_Batch(self._next_seq - 1, now_ms, sent.heads[-1], sent.starts))
         self._hello_is_alone = False
         self._counts["batches"] += 1
         if self._next_seq > self._last_seq:
@@ -190,6 +204,15 @@ class Sync:
             self._reading = None
             self._waiting_since_ms = now_ms
         return []
+
+    def ack_refused(self, acked: int, acked_head: bytes, refused: Acknowledged, now_ms: int) -> list[Action]:
+        """The log did not take an acknowledgement, its chain having another head there, and stands at `acked`, with
+        `acked_head`. What follows is sent again; the same acknowledgement is not looked at again."""
+        self._acked, self._acked_head = acked, acked_head
+        self._untrue = (refused.up_to, refused.head)
+        self._go_back(now_ms)
+        error = WireError(wire.HEAD, f"up to {refused.up_to} of a log that is not this one, or an older copy of it")
+        return self._refuse(wire.ACK, error, now_ms)
 
     def policy_changed(self, version: tuple[int, int], digest: bytes, now_ms: int) -> list[Action]:
         """The store has applied a change, or refused it and still holds `version`: the manager learns which."""
@@ -261,36 +284,45 @@ class Sync:
         self._reading = self._next_seq
         return [NeedEvents(self._next_seq, min(waiting, BATCH_EVENTS))]
 
-    def _contiguous(self, events: Sequence[LoggedTuple]) -> Sequence[LoggedTuple]:
+    def _contiguous(self, stretch: Stretch) -> Stretch:
         """The events up to the first hole; a hole (rows that a damaged disk lost) is counted and stepped over, and the
         manager's acknowledgement stays before it."""
+        events = stretch.events
         if not events or events[0][0] != self._next_seq:
             self._counts["gaps"] += 1
         for i, entry in enumerate(events):
             if entry[0] != events[0][0] + i:
-                return events[:i]
-        return events
+                return chain.cut(stretch, i)
+        return stretch
 
     def _take_ack(self, payload: bytes, now_ms: int) -> list[Action]:
         ack = signing.verify_ack(payload, self._trust)
-        if ack.log_id != self._log_id or not self._acked <= ack.up_to <= self._last_seq:
+        is_ours = ack.log_id == self._log_id and (ack.up_to, ack.head) != self._untrue
+        if is_ours and ack.up_to > self._last_seq:
+            raise WireError(wire.HEAD, f"up to {ack.up_to}, this log ends at {self._last_seq}: is it an older copy?")
+        if not is_ours or ack.up_to < self._acked:
             self._counts["ignored_acks"] += 1
             return []
+        if any(batch.last_seq == ack.up_to and batch.head != ack.head for batch in self._under_way):
+            raise WireError(wire.HEAD, f"up to {ack.up_to}, of other events than those recorded here")
         if self._hello_is_alone and not self._heard:
             self._heard = True
             self._hello_ms = now_ms + HELLO_MS
         if ack.up_to == self._acked:
+            if ack.head and self._acked_head and ack.head != self._acked_head:
+                raise WireError(wire.HEAD, f"up to {ack.up_to}, of other events than those acknowledged here")
             return []
-        self._acked = ack.up_to
+        self._acked, self._acked_head = ack.up_to, ack.head
         self._resend_ms = RESEND_MS
         while self._under_way and self._under_way[0].last_seq <= ack.up_to:
-            self._under_way.popleft()
+            done = self._under_way.popleft()
+            self._start = done.starts[-1] if done.starts else self._start
         if self._next_seq <= ack.up_to:  # the manager knows more than is under way: it was sent before
             self._next_seq = ack.up_to + 1
             self._reading = None
             if self._next_seq > self._last_seq:
                 self._waiting_since_ms = None
-        return [Acknowledged(ack.up_to), *self.tick(now_ms)]
+        return [Acknowledged(ack.up_to, ack.head, payload), *self.tick(now_ms)]
 
     # --- hello and policy -------------------------------------------------------------------------------------
 
@@ -305,6 +337,7 @@ class Sync:
         self._hello_is_alone = not self._under_way
         self._hello_ms = now_ms + (HELLO_MS if self._heard else HELLO_UNHEARD_MS)
         self._counts["hellos"] += 1
+        start = self._start
         hello = Hello(
             self._revision,
             self._digest if self._revision else bytes(32),
@@ -313,6 +346,10 @@ class Sync:
             self._acked,
             self._boot_id,
             self._software,
+            self._acked_head,
+            (start.first, start.sealed) if start is not None and start.first <= self._acked else None,
+            self._session,
+            self._counts["hellos"],
         )
         return [Publish(UP_HELLO, signing.encode_hello(hello, self._trust, self._key))]
 

@@ -47,6 +47,7 @@ REASONS = (
     OVERSIZED, FRAME, SIGNATURE, KIND, FOREIGN_SITE, FOREIGN_CONTROLLER, EPOCH, MALFORMED, UNKNOWN_KEY, TOO_DEEP,
     TRAILING, DUPLICATE_KEY, BOMB, VERSION,
 )  # fmt: skip
+HEAD = "head"  # no reason of a message by itself: it acknowledges other events than those that are recorded here
 
 # RFC 9052: tag 18, array of 4, protected header {1: -8} (alg: EdDSA, RFC 9053 section 2.2), no unprotected header.
 _PROTECTED = bytes.fromhex("43a10127")
@@ -57,7 +58,7 @@ _SIG_STRUCTURE = b"\x84\x6aSignature1" + _PROTECTED
 
 
 class WireError(ValueError):
-    """A message that is refused. `reason` is one of REASONS, stable; the text says what was seen, in one line."""
+    """A message that is refused. `reason`: one of REASONS or HEAD, stable; the text says what was seen, in one line."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(f"{reason}: {message}")

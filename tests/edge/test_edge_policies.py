@@ -7,7 +7,7 @@ import pytest
 from edge.decision import policy, rows
 from edge.decision.model import BADGE
 from edge.decision.policy import PolicyError, VerifiedDelta
-from edge.policies import Policies
+from edge.policies import FEW_ROWS, Policies
 from edge.storage.policy_store import PolicyStore
 from edge.uplink.signing import policy_digest
 
@@ -133,5 +133,50 @@ def test_a_light_change_that_does_not_fit_is_refused_before_it_is_stored(tmp_pat
             await policies.apply(site.change([bad]))
         assert policies.version == (1, 1)
         await asyncio.to_thread(policies.close)
+
+    asyncio.run(play())
+
+
+def test_a_row_that_goes_behind_our_back_is_found_and_repaired(tmp_path) -> None:
+    """What is in force goes on, the digest that the manager is told is another, and his snapshot mends it."""
+
+    async def play() -> None:
+        site, policies = Site(), Policies(PolicyStore.open(tmp_path / "policy.db"))
+        await policies.apply(site.snapshot())
+        told = policies.digest
+        assert await policies.recheck()
+        key = rows.key_of(badge(3))
+        database = policies.store.database
+        gone = database.write(lambda connection: connection.execute("DELETE FROM row WHERE key = ?", (key,)).rowcount)
+        assert await asyncio.wrap_future(gone) == 1
+        assert policies.digest == told
+        assert not await policies.recheck()
+        assert policies.digest != told
+        index = await policies.apply(site.change([badge(1000)]))
+        assert index.entitlement(BADGE, 3) is not None
+        assert policies.digest != policies.store.digest(), "a delta does not mend it"
+        site.revision += 1
+        await policies.apply(site.snapshot())
+        assert policies.digest == policies.store.digest()
+        assert await policies.recheck()
+        policies.close()
+
+    asyncio.run(play())
+
+
+def test_a_large_light_change_is_worked_out_beside_the_loop(tmp_path) -> None:
+    """And lies over an image that a rebuild made meanwhile just the same."""
+
+    async def play() -> None:
+        site, policies = Site(), Policies(PolicyStore.open(tmp_path / "policy.db"))
+        await policies.apply(site.snapshot())
+        await policies.apply(site.change([badge(500)]))
+        large = site.change([badge(number) for number in range(2000, 2000 + 4 * FEW_ROWS)])
+        index, _ = await asyncio.gather(policies.apply(large), policies.rebuild())
+        for number in (2000, 2000 + 4 * FEW_ROWS - 1, 500, 1):
+            assert index.entitlement(BADGE, number) is not None
+        rebuilt = await policies.rebuild() or index
+        assert rebuilt.entitlement(BADGE, 2000) is not None
+        policies.close()
 
     asyncio.run(play())

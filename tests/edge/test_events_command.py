@@ -209,7 +209,7 @@ def test_a_plot_counts_every_event(serving, capsys, tmp_path):
     assert "35 open, 1 denied, 0 alarm" in capsys.readouterr().out
     text = drawn.read_text("utf-8")
     assert "Hall &lt;B&gt;" in text
-    assert "35 accordés" in text
+    assert "accordés 35" in text
     assert max(request.get("limit", 0) for request in serving.asked) <= 10
     assert serving.run("--plot", str(tmp_path / "none" / "p.svg")) == os.EX_CANTCREAT
 

@@ -83,7 +83,7 @@ def test_a_wild_clock_draws_no_century():
     """Of events decades apart the newest years are drawn; all are counted."""
     counted = tally((datetime(1990, 1, 1, tzinfo=UTC), "a", "open"), (datetime(2026, 1, 1, tzinfo=UTC), "a", "open"))
     assert len(cells(drawn(counted))) <= MOST_DAYS
-    assert "2 granted, 0 denied, 0 alarms" in words(drawn(counted))
+    assert "granted 2 · denied 0 · alarms 0" in words(drawn(counted))
 
 
 def test_doors_have_bars_in_proportion():
@@ -111,7 +111,7 @@ def test_one_alarm_alone_is_drawn():
     """Nobody came: the scale has nothing to scale."""
     picture = drawn(tally((datetime(2026, 1, 5, 9, tzinfo=PARIS), "", "alarm")))
     assert "no door" in words(picture)
-    assert "0 granted, 0 denied, 1 alarms" in words(picture)
+    assert "granted 0 · denied 0 · alarms 1" in words(picture)
 
 
 def test_the_steps_of_the_scale_are_full():
@@ -174,7 +174,7 @@ def test_every_text_is_french_too():
         draw(counted, "", {}, say)
     assert said == set(parse(FRENCH.read_text("utf-8"))) - {""}
     french = words(drawn(passages(100, 3000), catalogue(FRENCH).gettext))
-    assert {"3\u202f002 accordés, 0 refusés, 0 alarmes", "Par porte", "lun.", "Passages par jour"} <= set(french)
+    assert {"accordés 3\u202f002 · refusés 0 · alarmes 0", "Par porte", "lun.", "Passages par jour"} <= set(french)
 
 
 def test_months_and_weekdays_are_twelve_and_seven():

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from gpio_scene import chip, line, turn, until
 
-from edge.decision.model import HOLD, LOCK
+from edge.decision.model import HOLD, LOCK, LineAlarm
 from edge.lines.gpio import GpioError, GpioLine
 from edge.lines.relays import GpioOutput, GpioOutputs
 from firmware_sim.gpio_double import ChipDouble
@@ -125,15 +125,18 @@ def test_a_stop_locks_first() -> None:
 
 
 def test_a_chip_that_fails_is_tried_again_until_it_locks() -> None:
-    """A write that fails is counted and said; a lock is tried again until it holds."""
+    """A write that fails is counted and an alarm, once; a lock is tried again until it holds."""
 
     async def scene() -> None:
         board = chip()
-        relays = outputs(board)
+        heard: list[object] = []
+        relays = GpioOutputs({FRONT: GpioOutput(line(17))}, board.request_lines, heard.append)
         relays.claim()
         relays.strike(*FRONT, HOLD)
         board.is_gone = True
         assert relays.strike(*FRONT, LOCK) is False
+        assert relays.strike(*FRONT, LOCK) is False
+        assert heard == [LineAlarm("front", f"output door: {relays.last_error}")]
         assert "gpiochip0:17" in relays.status()["last_error"]
         board.is_gone = False
         await until(lambda: not board.level(17), "the lock")
