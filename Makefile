@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full check bench clean browser
+.PHONY: help setup demo test test-full check bench clean system
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -14,17 +14,19 @@ setup: .venv/.dev ## a virtual environment with everything, in .venv
 demo: .venv/.demo ## a residence at work (ARGS="--script --json" without a terminal)
 	@$(BIN)/vantail-sim demo --building examples/clos-des-dunes $(ARGS)
 
-test: .venv/.dev browser ## what CI runs: checks and quick sizes
+test: .venv/.dev system ## what CI runs: checks and quick sizes
 	@$(MAKE) --no-print-directory check >&2
 	@$(BIN)/python -m pytest -q -m "not full" $(ARGS)
 
-test-full: .venv/.dev browser ## the long sizes of the requirements as well
+test-full: .venv/.dev system ## the long sizes of the requirements as well
 	@$(BIN)/python -m pytest -q $(ARGS)
 
-browser: ## Debian's Chromium, which the tests of pages drive; root installs it where it is missing
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq update >&2 && \
-	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium >&2; } || \
-	  { echo "the tests of pages need Chromium: apt install chromium" >&2; exit 69; }
+system: ## what the tests use of Debian: chromium, mosquitto; root installs what is missing
+	@missing=; for program in chromium mosquitto; do \
+	  PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get -qq update >&2 && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >&2; } || \
+	  { echo "the tests need$$missing: apt install$$missing" >&2; exit 69; }
 
 check: .venv/.dev ## style and types
 	@$(BIN)/ruff check --quiet .

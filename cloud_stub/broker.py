@@ -7,6 +7,7 @@ paho's thread only queues; one worker thread answers, so a slow database never d
 import logging
 import queue
 import secrets
+import ssl
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -54,7 +55,9 @@ def parse_address(url: str) -> BrokerAddress:
 class BrokerLine:
     """Keeps the connection, subscribes on each connect, and answers messages one at a time, in order."""
 
-    def __init__(self, address: BrokerAddress, subscription: str, work: Work) -> None:
+    def __init__(
+        self, address: BrokerAddress, subscription: str, work: Work, context: ssl.SSLContext | None = None
+    ) -> None:
         self._subscription = subscription
         self._work = work
         self._waiting: queue.Queue[Publication] = queue.Queue(QUEUE_LENGTH)
@@ -74,7 +77,7 @@ class BrokerLine:
         self._client.on_disconnect = self._disconnected
         self._client.on_message = self._received
         if address.tls:
-            self._client.tls_set()
+            self._client.tls_set_context(context)  # None: the system's authorities, and no certificate of ours
 
     def start(self) -> None:
         """Connect in the background, again and again until `stop`."""

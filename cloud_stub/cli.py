@@ -17,6 +17,9 @@ examples:
   vantail-cloud --data cloud import examples/clos-des-dunes     read a residence's files
   vantail-cloud --data cloud provision hall-a --keys keys/hall-a  bind a controller's device
   vantail-cloud --data cloud publish                              new policies, where rows changed
+  vantail-cloud --data cloud broker-config mosquitto --host broker.example   mosquitto's files, with mutual TLS
+  vantail-cloud --data cloud enrol-token hall-a                   let a controller's device enrol, once
+  vantail-cloud --data cloud revoke hall-a                        end its certificates
   vantail-cloud --data cloud serve --broker mqtt://127.0.0.1:1883 --port 8000
   vantail-cloud --data cloud events --json --since 2026-11-23 --door hall-a
   vantail-cloud --data cloud status
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _open_data(getattr(options, "data", ""))
         # Imported late: models need the settings, and the settings need the data folder.
         commands = importlib.import_module("cloud_stub.commands")
-        code: int = getattr(commands, f"run_{options.command}")(options)
+        code: int = getattr(commands, f"run_{options.command.replace('-', '_')}")(options)
         sys.stdout.flush()
         return code
     except ModuleNotFoundError as error:
@@ -88,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_import(commands.add_parser("import", parents=[place], help="read a residence's files"))
     _add_provision(commands.add_parser("provision", parents=[place], help="bind a controller's device"))
+    _add_enrol_token(commands.add_parser("enrol-token", parents=[place], help="let a controller's device enrol, once"))
+    revoke = commands.add_parser("revoke", parents=[place], help="end a controller's certificates and tokens")
+    revoke.add_argument("controller", metavar="CONTROLLER", help="its id, or SITE/ID")
+    _add_broker_config(
+        commands.add_parser("broker-config", parents=[place], help="write mosquitto's files, with mutual TLS")
+    )
     publish = commands.add_parser("publish", parents=[place], help="make new policies where rows changed")
     publish.add_argument("--controller", default="", metavar="ID", help="only this one (ID or SITE/ID)")
     publish.add_argument("--json", action="store_true", help="one object a line")
@@ -118,12 +127,39 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replace", action="store_true", help="another device takes this controller's place")
 
 
+def _add_enrol_token(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("controller", metavar="CONTROLLER", help="its id, or SITE/ID")
+    parser.add_argument("--hours", type=float, default=24, metavar="N", help="for how long (default: %(default)s)")
+    parser.add_argument("--replace", action="store_true", help="another device may take this controller's place")
+    parser.add_argument("--broker", default="", metavar="URL", help="mqtts://…; default: what broker-config was told")
+    parser.add_argument("--json", action="store_true", help="one object")
+
+
+def _add_broker_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="gets mosquitto.conf, acl, certificates, key and revocations")
+    parser.add_argument("--host", required=True, metavar="NAME", help="how controllers reach the broker")
+    parser.add_argument("--port", type=int, default=8883, help="default: %(default)s")
+    parser.add_argument(
+        "--listen", default="127.0.0.1", metavar="ADDRESS", help="of this machine, or any (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--state", default="/var/lib/mosquitto", metavar="DIR", help="what the broker keeps (default: %(default)s)"
+    )
+
+
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--broker", required=True, metavar="URL", help="mqtt://HOST:PORT or mqtts://HOST:PORT")
     parser.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0: a free one")
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="a host name that browsers use for us"
+    )
+    parser.add_argument(
+        "--enrol-port", type=int, metavar="PORT", help="where controllers enrol, by HTTPS (default: nowhere)"
+    )
+    parser.add_argument("--enrol-listen", default="127.0.0.1", metavar="ADDRESS", help="default: %(default)s")
+    parser.add_argument(
+        "--enrol-host", action="append", default=[], metavar="NAME", help="a name by which controllers reach it"
     )
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end when standard input closes (for a supervisor)"

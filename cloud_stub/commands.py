@@ -11,12 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from cloud_stub.enrolment import issuing
+from cloud_stub.enrolment.commands import revocation_advice, run_broker_config, run_enrol_token, run_revoke
 from cloud_stub.errors import UsageError
 from cloud_stub.passages import api, words
 from cloud_stub.passages.listing import Selection, as_object, credential_text, local_days, local_time
 from cloud_stub.passages.models import Event
 from cloud_stub.residences import importing, provisioning, publishing, signature
 from cloud_stub.residences.models import Controller, Site
+
+__all__ = ["run_broker_config", "run_enrol_token", "run_revoke"]
 
 FOLLOW_EVERY_S = 0.5
 
@@ -54,6 +58,9 @@ def run_provision(options: argparse.Namespace) -> int:
     controller = provisioning.find_controller(options.controller)
     path = provisioning.provision(controller, Path(options.keys), signature.manager_public_key(), options.replace)
     print(f"{controller.site.slug}/{controller.slug}: wrote {path}")
+    controller.refresh_from_db()
+    if options.replace and issuing.revoke_replaced(controller, datetime.now(UTC)):
+        print(revocation_advice(issuing.publish_revocations(datetime.now(UTC))))
     return os.EX_OK
 
 
@@ -90,11 +97,16 @@ def _publish_object(done: publishing.Published) -> dict[str, object]:
 
 def run_serve(options: argparse.Namespace) -> int:
     """Pages and ingest until a signal."""
+    from cloud_stub.enrolment.opening import EnrolAddress
     from cloud_stub.server import serve  # paho and waitress, which no other command needs
 
-    if not 0 <= options.port <= 65535:
-        raise UsageError(f"--port {options.port}: write 0 to 65535")
-    serve(options.broker, options.listen, options.port, options.allow_host, options.until_stdin_closes)
+    for name, port in (("--port", options.port), ("--enrol-port", options.enrol_port)):
+        if port is not None and not 0 <= port <= 65535:
+            raise UsageError(f"{name} {port}: write 0 to 65535")
+    enrol = None
+    if options.enrol_port is not None:
+        enrol = EnrolAddress(options.enrol_listen, options.enrol_port, options.enrol_host)
+    serve(options.broker, options.listen, options.port, options.allow_host, options.until_stdin_closes, enrol)
     return os.EX_OK
 
 
@@ -175,7 +187,12 @@ def run_status(options: argparse.Namespace) -> int:
         contact = each["last_contact"] or "never"
         print(f"{each['site']}/{each['controller']}: revision {each['revision']}, {state}, last contact {contact}")
         for log in each["logs"]:
-            print(f"  log {log['log']}: {log['stored']} events, complete to {log['acknowledged']}")
+            print(
+                f"  log {log['log']}: {log['stored']} events, complete to {log['acknowledged']}, chain {log['chain']}"
+            )
+    for each in status["alarms"]:
+        where = f"log {each['log'][:8]}, events {each['first_seq']} to {each['last_seq']}"
+        print(f"ALARM {each['at']} {each['site']}/{each['controller']}: {each['what']} ({where})")
     for name, count in status["counts"].items():
         print(f"{name}: {count}")
     return os.EX_OK

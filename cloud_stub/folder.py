@@ -16,6 +16,7 @@ from cloud_stub.errors import ConfigError, FolderError
 DATABASE = "cloud.sqlite3"
 SECRET_KEY = "secret.key"  # noqa: S105 (the file's name); signs Django's cookies
 MANAGER_KEY = "manager.key"  # Ed25519, signs what controllers obey; raw hex
+SEAL_KEY = "seal.key"  # X25519, opens what controllers seal to us; raw hex
 ENVIRONMENT = "VANTAIL_CLOUD_DATA"
 
 
@@ -27,6 +28,7 @@ def prepare(path: Path) -> Path:
         with locked(folder):
             _make_once(folder / SECRET_KEY, lambda: secrets.token_urlsafe(50))
             _make_once(folder / MANAGER_KEY, lambda: secrets.token_hex(32))  # any 32 bytes are an Ed25519 key
+            _make_once(folder / SEAL_KEY, lambda: secrets.token_hex(32))  # and so they are an X25519 key
             translations.compile_all(folder / "locale")
     except OSError as error:
         raise FolderError(f"data folder {path}: {error.strerror}; choose another with --data DIR") from error

@@ -15,6 +15,8 @@ from django.db import close_old_connections
 from waitress.server import create_server
 
 from cloud_stub.broker import BrokerLine, Publication, Work, parse_address
+from cloud_stub.enrolment.ca_folder import client_context
+from cloud_stub.enrolment.opening import EnrolAddress, open_listener
 from cloud_stub.errors import UnavailableError
 from cloud_stub.passages import tally
 from cloud_stub.passages.ingest import SUBSCRIPTION, Ingest
@@ -25,13 +27,18 @@ _log = logging.getLogger("vantail.cloud")
 _Result = TypeVar("_Result")
 
 
-def serve(broker: str, listen: str, port: int, names: list[str], watch_stdin: bool) -> None:
+def serve(
+    broker: str, listen: str, port: int, names: list[str], watch_stdin: bool, enrol: EnrolAddress | None = None
+) -> None:
     """Serve until told to stop. `names`: host names besides `listen` that browsers may use. port 0: a free one.
-    watch_stdin: end when standard input closes too, so that a supervisor that dies leaves nothing behind.
+    watch_stdin: end when standard input closes too, so that a supervisor that dies leaves nothing behind. enrol: where
+    controllers enrol; its address is the second line on stdout.
 
     UnavailableError where the address cannot be listened on. A broker that is away is waited for.
     """
-    line = BrokerLine(parse_address(broker), SUBSCRIPTION, _work(Ingest(manager_key())))
+    address = parse_address(broker)
+    context = client_context(settings.DATA) if address.tls else None
+    line = BrokerLine(address, SUBSCRIPTION, _work(Ingest(manager_key())), context)
     settings.ALLOWED_HOSTS += [f"[{listen}]" if ":" in listen else listen, *names]
     from cloud_stub.wsgi import application
 
@@ -46,6 +53,7 @@ def serve(broker: str, listen: str, port: int, names: list[str], watch_stdin: bo
         _log.warning(
             "%s is reachable by others and the pages ask for no login: put a proxy before it that does", listen
         )
+    enrolment = open_listener(settings.DATA, enrol) if enrol else None
     web = threading.Thread(target=server.run, name="web", daemon=True)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,7 +64,12 @@ def serve(broker: str, listen: str, port: int, names: list[str], watch_stdin: bo
     web.start()
     host = f"[{listen}]" if ":" in listen else listen
     print(f"http://{host}:{server.effective_port}/", flush=True)
+    if enrol and enrolment:
+        print(f"https://{enrol.host}:{enrolment.server_port}/", flush=True)
     stopped.wait()
+    if enrolment:
+        enrolment.shutdown()
+        enrolment.server_close()
     line.stop()
     server.close()
     sys.stdout.flush()

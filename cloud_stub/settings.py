@@ -19,6 +19,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "cloud_stub.residences",
     "cloud_stub.passages",
+    "cloud_stub.enrolment",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -5,6 +5,7 @@ thread; what they allow follows when they are durable, while the next input is a
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -377,7 +378,14 @@ class Agent:
         )
         assert self.config.uplink is not None
         self.synchroniser = Synchroniser(
-            self.config.uplink, manager, boot_id(), log, sync, self._apply_policy, self._policy_refused
+            self.config.uplink,
+            manager,
+            boot_id(),
+            log,
+            sync,
+            self._apply_policy,
+            self._policy_refused,
+            lambda: self.clock.moment().trusted,
         )
         return self.synchroniser
 
@@ -397,18 +405,23 @@ class Agent:
             self._put_in_force(await self.policies.apply(delta))
         except Exception as error:  # whatever it is, the policy in force goes on, and the manager learns which it is
             self._policy_refused("policy", type(error).__name__, str(error))
+            with contextlib.suppress(StorageError):
+                await self.policies.recheck()  # where its own rows are to blame, the manager is told another digest
         return self._policy_version()
 
     async def _recheck_policy(self) -> None:
         """At the start, and nightly: are the rows still those that the manager signed?"""
         while True:
-            try:
-                if not await self.policies.recheck():
-                    self.submit(model.LogAlarm("policy.db: its rows were changed; a snapshot is needed"))
-                    self._tell_version()
-            except StorageError as error:
-                self.submit(model.LogAlarm(str(error)))
+            await self._look_at_policy()
             await asyncio.sleep(RECHECK_EVERY_S)
+
+    async def _look_at_policy(self) -> None:
+        try:
+            if not await self.policies.recheck():
+                self.submit(model.LogAlarm("policy.db: its rows were changed; a snapshot is needed"))
+                self._tell_version()
+        except StorageError as error:
+            self.submit(model.LogAlarm(str(error)))
 
     def _tell_version(self) -> None:
         if self.synchroniser is not None:
@@ -422,6 +435,7 @@ class Agent:
                 index = await self.policies.rebuild()
             except POLICY_ERRORS as error:
                 self.submit(model.LogAlarm(f"policy image: {error}"))
+                await self._look_at_policy()
                 continue
             if index is not None:
                 self._put_in_force(index)

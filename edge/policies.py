@@ -6,6 +6,7 @@ import functools
 import mmap
 import zlib
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 
 from edge.decision.index import ImageError, Index
@@ -14,6 +15,7 @@ from edge.decision.rows import key_of
 from edge.storage.errors import StorageError
 from edge.storage.policy_store import PolicyRefused, PolicyStore
 
+_DIGEST_MASK = (1 << 256) - 1
 FEW_ROWS = 200  # a change of so many costs the loop less than a millisecond or two
 
 
@@ -50,7 +52,8 @@ class Policies:
         """The index of what is stored, or None before the first policy. StorageError, PolicyError where the rows
         cannot be used."""
         if self.version[1] == 0:
-            return None
+            self._index = await asyncio.to_thread(self._left_over) if self._store.report.set_aside else None
+            return self._index
         self._index = await asyncio.to_thread(self._open_image, self.version, self.digest) or await self._from_rows()
         return self._index
 
@@ -65,7 +68,7 @@ class Policies:
             return await self._overlay(self._index, delta)
         async with self._compiling:
             packed = await self._rows_after(delta)
-            image = await asyncio.to_thread(compile_image, packed, version, delta.digest, zlib.crc32)
+            image = await asyncio.to_thread(_compiled, packed, version, delta.digest)
             await asyncio.wrap_future(self._store.apply(delta))
             if delta.from_revision == 0:
                 self._found_digest = None
@@ -105,7 +108,7 @@ class Policies:
             packed = await asyncio.wrap_future(self._store.rows())
             if self.version != version:
                 return None  # a change came while they were read; the next round has it
-            image = await asyncio.to_thread(compile_image, packed, version, digest, zlib.crc32)
+            image = await asyncio.to_thread(_compiled, packed, version, digest)
             index = await self._keep(image, version, digest)
             for delta in self._newer:
                 index = index.changed(delta.rows, delta.gone, (delta.epoch, delta.to_revision), delta.digest)
@@ -132,11 +135,8 @@ class Policies:
 
     async def _from_rows(self) -> Index:
         packed = await asyncio.wrap_future(self._store.rows())
-        digest = await asyncio.wrap_future(self._store.recomputed_digest())
-        if digest != self.digest:
-            raise StorageError("policy.db: its rows are not those that were stored; a snapshot is needed")
-        image = await asyncio.to_thread(compile_image, packed, self.version, digest, zlib.crc32)
-        return await self._keep(image, self.version, digest)
+        image = await asyncio.to_thread(_compiled, packed, self.version, self.digest)
+        return await self._keep(image, self.version, self.digest)
 
     async def _keep(self, image: bytes, version: tuple[int, int], digest: bytes) -> Index:
         """Keep the image for the next start; this run can do without the file."""
@@ -148,13 +148,33 @@ class Policies:
 
     def _open_image(self, version: tuple[int, int], digest: bytes) -> Index | None:
         """The image on disk, if it is whole and made of those rows."""
+        index = self._whole_image()
+        return index if index is not None and (index.version, index.digest) == (version, digest) else None
+
+    def _left_over(self) -> Index | None:
+        """The image of rows that were damaged: in force until a snapshot comes, so that residents get in; never one
+        that is older than what was in force."""
+        index = self._whole_image()
+        return index if index is not None and index.version >= self.floor else None
+
+    def _whole_image(self) -> Index | None:
         try:
             with Path(self._store.image_path).open("rb") as file:
                 buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             index = Index(buffer)
         except (OSError, ValueError):
             return None
-        return index if (index.version, index.digest) == (version, digest) and index.verify(zlib.crc32) else None
+        return index if index.verify(zlib.crc32) else None
+
+
+def _compiled(packed: Iterable[bytes], version: tuple[int, int], digest: bytes) -> bytes:
+    """The image of rows, if they are those of `digest`: what a disk made of them never comes into force. StorageError,
+    PolicyError."""
+    rows = list(packed)
+    total = sum(int.from_bytes(sha256(row).digest(), "big") for row in rows)
+    if (total & _DIGEST_MASK).to_bytes(32, "big") != digest:
+        raise StorageError("policy.db: its rows are not those that the manager signed; a snapshot is needed")
+    return compile_image(rows, version, digest, zlib.crc32)
 
 
 POLICY_ERRORS = (PolicyError, PolicyRefused, StorageError, ImageError)

@@ -20,7 +20,8 @@ def _now_ms() -> int:
 
 class Synchroniser:
     """Owns the broker connection. `apply_policy(delta)` stores and puts a policy in force and returns
-    (version, digest) as they are afterwards; `refused(kind, reason, message)` is told of refused messages."""
+    (version, digest) as they are afterwards; `refused(kind, reason, message)` is told of refused messages;
+    `clock_trusted()`: whether the dates of certificates mean anything now."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Synchroniser:
         sync: Sync,
         apply_policy: Callable[[Any], Awaitable[tuple[tuple[int, int], bytes]]],
         refused: Callable[[str, str, str], None],
+        clock_trusted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._sync = sync
         self._log = log
@@ -49,6 +51,7 @@ class Synchroniser:
             disconnected=lambda detail: self._perform(sync.disconnected(_now_ms())),
             received=lambda suffix, payload: self._perform(sync.received(suffix, payload, _now_ms())),
             tls=tls,
+            clock_trusted=clock_trusted,
         )
 
     async def run(self) -> None:

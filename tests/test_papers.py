@@ -201,7 +201,7 @@ def test_the_readme_says_json_where_there_is_json() -> None:
 
 def _offered(module: str) -> list[str]:
     commands = _help(module).partition("COMMAND\n")[2].partition("\n\n")[0]
-    return re.findall(r"^    (\w+)", commands, re.MULTILINE)
+    return re.findall(r"^    ([\w-]+)", commands, re.MULTILINE)
 
 
 def _help(module: str, *words: str) -> str:
@@ -292,6 +292,7 @@ def test_the_service_is_confined_and_can_still_work() -> None:
         "RuntimeDirectory": "vantail",
         "NoNewPrivileges": "yes",
         "ProtectSystem": "strict",
+        "ReadWritePaths": "-/etc/vantail/keys",
         "PrivateTmp": "yes",
         "CapabilityBoundingSet": "",
         "AmbientCapabilities": "",
@@ -312,6 +313,7 @@ def test_the_service_and_its_configuration_agree() -> None:
     loaded = config.load(ROOT / "packaging" / "agent.toml")
     assert loaded.data == "/var/lib/vantail"
     assert Path(loaded.api).parent == Path("/run/vantail")
+    assert loaded.keys == "/etc/vantail/keys"
 
 
 def test_systemd_finds_nothing_to_say(tmp_path: Path) -> None:

@@ -4,16 +4,17 @@ import json
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Max
+from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from cloud_stub.passages import tally
+from cloud_stub.passages import tally, words
 from cloud_stub.passages.listing import as_object
-from cloud_stub.passages.models import Event, Log
+from cloud_stub.passages.models import ChainAlarm, Event, Log
 from cloud_stub.residences.models import Controller
 
 MAX_LINES = 1000
+MAX_ALARMS = 100
 
 
 @require_safe
@@ -45,11 +46,29 @@ def events(request: HttpRequest) -> HttpResponse:
 def status() -> dict[str, Any]:
     """What `vantail-cloud status` and /api/summary say. `distinct` counts different numbers: it equals `stored`."""
     controllers = [_controller(each) for each in Controller.objects.select_related("site").order_by("pk")]
-    return {"controllers": controllers, "counts": tally.all_counts()}
+    return {"controllers": controllers, "alarms": [_alarm(each) for each in _alarms()], "counts": tally.all_counts()}
+
+
+def _alarms() -> QuerySet[ChainAlarm]:
+    """The newest first."""
+    return ChainAlarm.objects.select_related("controller__site").order_by("-pk")[:MAX_ALARMS]
+
+
+def _alarm(alarm: ChainAlarm) -> dict[str, Any]:
+    return {
+        "at": alarm.at.isoformat(),
+        "site": alarm.controller.site.slug,
+        "controller": alarm.controller.slug,
+        "log": alarm.log,
+        "kind": alarm.kind,
+        "first_seq": alarm.first_seq,
+        "last_seq": alarm.last_seq,
+        "what": words.chain_alarm(alarm.kind),
+    }
 
 
 def _controller(controller: Controller) -> dict[str, Any]:
-    acknowledged = dict(Log.objects.filter(controller=controller).values_list("log", "acknowledged"))
+    logs = {log.log: log for log in Log.objects.filter(controller=controller)}
     stored = {
         row["log"]: row
         for row in Event.objects.filter(controller=controller)
@@ -69,7 +88,20 @@ def _controller(controller: Controller) -> dict[str, Any]:
         "last_contact": controller.last_contact.isoformat() if controller.last_contact else None,
         "software": controller.software,
         "logs": [
-            {"log": log, **{**empty, **stored.get(log, {})}, "acknowledged": acknowledged.get(log, 0)}
-            for log in sorted({*acknowledged, *stored})
+            {"log": log, **{**empty, **stored.get(log, {})}, **_completeness(logs.get(log))}
+            for log in sorted({*logs, *stored})
         ],
+    }
+
+
+def _completeness(log: Log | None) -> dict[str, Any]:
+    """How far a log is here, how far it goes, and whether its chain fits: "proven", "broken", "unproven" (its key is
+    not known here) or "none"."""
+    if log is None:
+        return {"acknowledged": 0, "said_last": 0, "chain": "none"}
+    chain = "none" if not log.chain_head else "proven" if log.chain_key else "unproven"
+    return {
+        "acknowledged": log.acknowledged,
+        "said_last": max(log.said_last, log.acknowledged),
+        "chain": "broken" if log.is_broken else chain,
     }

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_stub.passages import recording, tally
 from cloud_stub.passages.holders import Holders
-from cloud_stub.residences import publishing
+from cloud_stub.residences import publishing, signature
 from cloud_stub.residences.models import Controller
 from edge.uplink import signing
 from edge.uplink.wire import WireError
@@ -32,10 +32,12 @@ class Message(NamedTuple):
 
 
 class Ingest:
-    """Handles the messages of all controllers, one at a time. `manager_key` signs what goes down."""
+    """Handles the messages of all controllers, one at a time. `manager_key` signs what goes down, `seal_key` opens
+    what controllers seal to us (32 bytes, private; the data folder's unless another is given)."""
 
-    def __init__(self, manager_key: Ed25519PrivateKey) -> None:
+    def __init__(self, manager_key: Ed25519PrivateKey, seal_key: bytes | None = None) -> None:
         self._key = manager_key
+        self._seal_key = signature.seal_key() if seal_key is None else seal_key
         self._holders = Holders()
         self._sent: dict[int, tuple[int, datetime]] = {}  # controller → revision sent, when
 
@@ -76,11 +78,12 @@ class Ingest:
         return messages
 
     def _hello(self, controller: Controller, hello: signing.Hello, now: datetime) -> list[Message]:
-        prefix = recording.raise_prefix(controller, hello.log_id, min(hello.acked, hello.last_seq), now)
+        log = recording.take_hello(controller, hello, self._seal_key, now)
+        self._say(controller, hello.log_id, log)
         controller.hello_revision, controller.hello_digest = hello.revision, hello.digest.hex()
         controller.software, controller.last_contact = hello.software[:200], now
         controller.save(update_fields=["hello_revision", "hello_digest", "software", "last_contact"])
-        messages = [self._ack(controller, hello.log_id, prefix)]
+        messages = [self._ack(controller, hello.log_id, log)]
         if controller.is_active and not controller.is_up_to_date:
             if hello.revision >= controller.revision:
                 publishing.republish_above(controller, hello.revision, now)
@@ -89,17 +92,26 @@ class Ingest:
         return messages
 
     def _events(self, controller: Controller, batch: signing.EventsBatch, now: datetime) -> list[Message]:
-        recorded = recording.record(controller, batch, self._holders, now)
+        recorded = recording.record(controller, batch, self._holders, self._seal_key, now)
         if recorded.forks:
             _log.error(
                 "%s: log %s has %d events that differ from what is stored under the same number (a fork)",
                 controller.slug, batch.log_id.hex(), recorded.forks,
             )  # fmt: skip
+        self._say(controller, batch.log_id, recorded)
         Controller.objects.filter(pk=controller.pk).update(last_contact=now)
-        return [self._ack(controller, batch.log_id, recorded.acknowledged)]
+        return [self._ack(controller, batch.log_id, recorded)]
 
-    def _ack(self, controller: Controller, log_id: bytes, up_to: int) -> Message:
-        payload = signing.encode_ack(log_id, up_to, trust_of(controller), self._key)
+    def _say(self, controller: Controller, log_id: bytes, recorded: recording.Recorded) -> None:
+        for found in recorded.findings:
+            _log.error(
+                "%s: ALARM: log %s does not fit together (%s), events %d to %d",
+                controller.slug, log_id.hex(), found.kind, found.first, found.last,
+            )  # fmt: skip
+
+    def _ack(self, controller: Controller, log_id: bytes, recorded: recording.Recorded) -> Message:
+        trust, up_to = trust_of(controller), recorded.acknowledged
+        payload = signing.encode_ack(log_id, up_to, trust, self._key, recorded.head)
         return Message(down_topic(controller, "ack"), payload)
 
     def _policy(self, controller: Controller, now: datetime) -> Iterable[Message]:

@@ -14,7 +14,9 @@ class Event(models.Model):
     """One line of a controller's log, as it came, and whom it meant when it came.
 
     `credential` is the number in decimal without leading zeros (a code's tag too), None where there is none:
-    numbers have 64 bits unsigned, database integers have not.
+    numbers have 64 bits unsigned, database integers have not. `commitment` is what the log's chain covers of the
+    person (edge/decision/chain.py), in hex; its salt is not kept. `is_purged`: the person is gone from here.
+    `is_doubtful`: it came in a batch that does not fit the chain.
     """
 
     controller_id: int
@@ -36,6 +38,10 @@ class Event(models.Model):
     holder = models.CharField(max_length=200)
     words = models.TextField()  # everything that a search looks at, folded: see passages.search.fold
     received_at = models.DateTimeField()
+    boot = models.CharField(max_length=TEXT_LENGTH, default="")
+    commitment = models.CharField(max_length=32, default="")
+    is_purged = models.BooleanField(default=False)
+    is_doubtful = models.BooleanField(default=False)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["controller", "log", "seq"], name="event_once"),)
@@ -46,15 +52,41 @@ class Event(models.Model):
 
 
 class Log(models.Model):
-    """How far one log of a controller is here without a gap: all of 1 … `acknowledged` is stored."""
+    """How far one log of a controller is here without a gap: all of 1 … `acknowledged` is stored.
+
+    `chain_head`: after event `acknowledged`, hex, "" where no chain covers it. `chain_key`: of the next event, "" where
+    it is not known to us; secret. `is_broken`: the last batch did not fit. `said_last`: the highest number that the
+    controller ever named. `sessions`: of its agent, the newest last; `hello_said`: the newest hello of that one.
+    """
 
     controller_id: int
     controller = models.ForeignKey(Controller, on_delete=models.PROTECT, related_name="logs")
     log = models.CharField(max_length=32)
     acknowledged = models.BigIntegerField(default=0)
+    chain_head = models.CharField(max_length=64, default="")
+    chain_key = models.CharField(max_length=64, default="")
+    is_broken = models.BooleanField(default=False)
+    said_last = models.BigIntegerField(default=0)
+    sessions = models.JSONField(default=list)
+    hello_said = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["controller", "log"], name="log_once"),)
+
+
+class ChainAlarm(models.Model):
+    """Something about a log that the manager has to look into; once for each place. `kind`: see passages.chaining.
+    `first_seq`, `last_seq`: the events that it is about."""
+
+    controller = models.ForeignKey(Controller, on_delete=models.PROTECT, related_name="chain_alarms")
+    log = models.CharField(max_length=32)
+    kind = models.CharField(max_length=16)
+    first_seq = models.BigIntegerField()
+    last_seq = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["controller", "log", "kind", "first_seq"], name="alarm_once"),)
 
 
 class Tally(models.Model):

@@ -15,11 +15,13 @@ from django.views.decorators.http import require_safe
 
 from cloud_stub.passages import words
 from cloud_stub.passages.listing import CONTROLLER_ITSELF, Selection, credential_text, local_days, local_time
-from cloud_stub.passages.models import Event
+from cloud_stub.passages.models import ChainAlarm, Event
 from cloud_stub.residences.models import Controller, Door, Reader, Site
 
 PAGE_SIZE = 50
 ONLINE_WITHIN = timedelta(minutes=11)  # a connected controller says hello every 5 min
+ALARM_SHOWN = timedelta(days=30)
+MOST_ALARMS = 5
 DEVICE_KINDS = {
     "osdp": gettext_lazy("OSDP reader"),
     "wiegand": gettext_lazy("Wiegand reader"),
@@ -44,6 +46,7 @@ class Row:
     detail: str
     is_trusted: bool
     is_late: bool
+    is_doubtful: bool
 
 
 @require_safe
@@ -52,9 +55,9 @@ def events(request: HttpRequest) -> HttpResponse:
     asked = request.GET
     zone = _zone(asked.get("site", ""))
     selection, wrong = _selection(asked, zone)
-    controllers = _controllers(datetime.now(UTC))
+    controllers, alarms = _controllers(datetime.now(UTC)), _alarms(datetime.now(UTC))
     newest = Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    seen = f"{zlib.crc32(repr((newest, controllers)).encode()):08x}"
+    seen = f"{zlib.crc32(repr((newest, controllers, alarms)).encode()):08x}"
     if asked.get("seen") == seen:
         return HttpResponse(status=204)
     pages = Paginator(selection.events().order_by("-at_ms", "-pk"), PAGE_SIZE)
@@ -67,6 +70,7 @@ def events(request: HttpRequest) -> HttpResponse:
         "wrong": wrong,
         "is_live": page.number == 1,
         "controllers": controllers,
+        "alarms": alarms,
     }
     if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
         return render(request, "passages/list.html", context)
@@ -141,6 +145,7 @@ def _row(event: Event, door: Door | None) -> Row:
         detail=" · ".join(part for part in detail if part),
         is_trusted=event.trusted,
         is_late=event.late,
+        is_doubtful=event.is_doubtful,
     )
 
 
@@ -157,6 +162,21 @@ def _controllers(now: datetime) -> list[dict[str, Any]]:
             "is_present": each.last_contact is not None and now - each.last_contact < ONLINE_WITHIN,
         }
         for each in found
+    ]
+
+
+def _alarms(now: datetime) -> list[dict[str, Any]]:
+    """The newest alarms about logs that do not fit together."""
+    found = ChainAlarm.objects.filter(at__gte=now - ALARM_SHOWN).select_related("controller__site").order_by("-pk")
+    return [
+        {
+            "controller": each.controller.name,
+            "what": words.chain_alarm(each.kind),
+            "first": each.first_seq,
+            "last": each.last_seq,
+            "at": _local(each.at, each.controller.site.time_zone),
+        }
+        for each in found[:MOST_ALARMS]
     ]
 
 

@@ -8,6 +8,7 @@ from django.db.models import F
 from cloud_stub.passages.models import Tally
 
 FORK = "fork"  # the same (log, seq) came with another content
+CHAIN = "chain"  # a log that does not fit together: see passages.chaining
 FAILED = "handler-error"  # our own fault; the controller sends again
 OVERRUN = "queue-full"
 UNKNOWN_TOPIC = "unknown-topic"

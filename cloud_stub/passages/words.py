@@ -3,6 +3,7 @@
 from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext_noop as _
 
+from cloud_stub.passages import chaining
 from edge.decision import reasons
 from edge.decision.model import ALARM, DENIED, INFO, OPEN
 
@@ -94,6 +95,23 @@ INFOS = {
     "lockdown": _("Lockdown"),
     "forgive": _("Passback forgiven"),
 }
+
+# What is wrong with a controller's log: passages.chaining.
+CHAIN = {
+    chaining.BROKEN: _("events were changed before they came here"),
+    chaining.UNCHAINED: _("events come without proof"),
+    chaining.ANEW: _("the proof of events began anew"),
+    chaining.UNSEALED: _("events cannot be checked: their key is not for us"),
+    chaining.LOST: _("the controller has lost events"),
+    chaining.TRUNCATED: _("the controller had more events than it has now"),
+    chaining.HEAD: _("the controller's acknowledged events are not those that came here"),
+    chaining.FORK: _("events came again with another content"),
+}
+
+
+def chain_alarm(found: str) -> str:
+    """What is wrong with a log; a kind that we do not know is shown as it is."""
+    return gettext(CHAIN[found]) if found in CHAIN else found
 
 
 def kind(medium: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from django.db import transaction
 
 from cloud_stub.errors import ConfigError, DataError, FolderError, MissingInputError, UsageError
+from cloud_stub.residences import signature
 from cloud_stub.residences.models import Controller
 from edge.uplink import signing
 
@@ -16,10 +17,13 @@ DEVICE_KEY = "device.pub"
 MANAGER_FILE = "manager.toml"
 
 
-def find_controller(name: str) -> Controller:
-    """The controller of that id, or of SITE/ID where several sites have one. UsageError where it is not one."""
+def find_controller(name: str, also_former: bool = False) -> Controller:
+    """The controller of that id, or of SITE/ID where several sites have one. UsageError where it is not one.
+    also_former: one that has left its site's files counts too."""
     site, _, slug = name.rpartition("/")
-    found = Controller.objects.filter(slug=slug, is_active=True).select_related("site")
+    found = Controller.objects.filter(slug=slug).select_related("site")
+    if not also_former:
+        found = found.filter(is_active=True)
     if site:
         found = found.filter(site__slug=site)
     controllers = list(found[:2])
@@ -38,11 +42,26 @@ def provision(controller: Controller, keys: Path, manager_key: bytes, replace: b
     manager_key: our raw public key. The same device again gets the same file. Another device is refused unless
     `replace`: it then starts a new epoch with a new code key, and the old device is obeyed no more.
     """
-    device_key = _read_device_key(keys / DEVICE_KEY)
+    controller = register(controller, _read_device_key(keys / DEVICE_KEY), replace)
+    path = keys / MANAGER_FILE
+    try:
+        signing.write_manager(path, trust_of(controller, manager_key))
+    except OSError as error:
+        raise FolderError(f"{path}: cannot be written ({error.strerror}); check the folder's owner") from error
+    except signing.KeyFileError as error:
+        raise FolderError(str(error)) from error
+    return path
+
+
+@transaction.atomic
+def register(controller: Controller, device_key: bytes, replace: bool = False) -> Controller:
+    """Make the device with this raw public key the controller's. ConfigError where the device is another controller's,
+    or the controller has another device and that one may not `replace` it."""
     taken = Controller.objects.filter(device_key=device_key.hex()).exclude(pk=controller.pk).first()
     if taken:
         raise ConfigError(
-            f"{keys / DEVICE_KEY}: this device is controller {taken.slug} already; each controller needs its own keys"
+            f"device {signing.fingerprint(device_key).hex()} is controller {taken.slug} already; each controller needs "
+            "its own keys"
         )
     controller = Controller.objects.select_for_update().select_related("site").get(pk=controller.pk)
     if controller.device_key and controller.device_key != device_key.hex() and not replace:
@@ -51,17 +70,11 @@ def provision(controller: Controller, keys: Path, manager_key: bytes, replace: b
         )
     if controller.device_key != device_key.hex():
         _register(controller, device_key)
-    path = keys / MANAGER_FILE
-    try:
-        signing.write_manager(path, _trust_of(controller, manager_key))
-    except OSError as error:
-        raise FolderError(f"{path}: cannot be written ({error.strerror}); check the folder's owner") from error
-    except signing.KeyFileError as error:
-        raise FolderError(str(error)) from error
-    return path
+    return controller
 
 
-def _trust_of(controller: Controller, manager_key: bytes) -> signing.ManagerTrust:
+def trust_of(controller: Controller, manager_key: bytes) -> signing.ManagerTrust:
+    """What a controller is told of us, its manager. manager_key: our raw public key."""
     site = controller.site
     return signing.ManagerTrust(
         site_uid=bytes.fromhex(site.uid),
@@ -71,6 +84,7 @@ def _trust_of(controller: Controller, manager_key: bytes) -> signing.ManagerTrus
         epoch=controller.epoch,
         manager=site.manager,
         code_key=bytes.fromhex(controller.code_key),
+        seal_key=signature.seal_public_key(),
     )
 
 

@@ -133,28 +133,21 @@ def commit(hashes, salt, event):
 
 def event_body(log_id, seq, late, revision, boot, event, commitment):
     """The canonical bytes of an event. late: as first written. commitment: b"" where the event is not personal."""
-    detail = "" if commitment else event.detail
-    return b"".join(
-        [
-            b"\x01",
-            log_id,
-            struct.pack(">QqBQ", seq, event.at_ms, (1 if event.trusted else 0) | (2 if late else 0), revision),
-            _text(boot), _text(event.door), _text(event.reader), _text(event.medium), _text(event.result),
-            _text(event.reason), _text(event.output), _text(detail),
-            struct.pack(">B", len(commitment)),
-            commitment,
-        ]
-    )  # fmt: skip
+    texts = [
+        text[:MAX_TEXT].encode()
+        for text in (
+            boot, event.door, event.reader, event.medium, event.result, event.reason, event.output,
+            "" if commitment else event.detail,
+        )
+    ]  # fmt: skip
+    flags = (1 if event.trusted else 0) | (2 if late else 0)
+    fixed = struct.pack(">QqBQ9H", seq, event.at_ms, flags, revision, *[len(text) for text in texts], len(commitment))
+    return b"\x01" + log_id + fixed + b"".join(texts) + commitment
 
 
 def note_body(log_id, note, sealed=b""):
     """The canonical bytes of a note; of a BEGIN with the sealed key."""
     return b"\x02" + log_id + struct.pack(">QBQQH", note.after, note.kind, note.first, note.last, len(sealed)) + sealed
-
-
-def _text(text):
-    data = text[:MAX_TEXT].encode()
-    return struct.pack(">H", len(data)) + data
 
 
 # --- the steps --------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import sqlite3
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 from edge.decision import chain
@@ -13,7 +13,7 @@ from edge.decision.model import Event
 
 HASHES = Hashes(lambda data: hashlib.sha256(data).digest(), lambda key, data: hmac.digest(key, data, "sha256"))
 CHECK = 8  # bytes of a record's check
-WALK_ROWS = 200  # one step: a few milliseconds on a Raspberry Pi
+WALK_ROWS = 100  # one step: a few milliseconds on a Raspberry Pi
 AS_WRITTEN, AFTERWARDS = 1, 2  # of the column `late`: so from the beginning, or marked by a note
 
 _EVENTS = """SELECT seq, late, policy_revision, coalesce(boot_id, ''), chain, salt, commitment,
@@ -117,10 +117,14 @@ class Record(NamedTuple):
 
 def records_between(connection: sqlite3.Connection, log_id: bytes, above: int, up_to: int) -> Iterator[Record]:
     """The records of the chain from behind event `above` to event `up_to`, in the order in which they were made."""
-    secrets = Secrets(connection, up_to)
-    notes = notes_between(connection, above, up_to)
+    rows, notes = rows_between(connection, above, up_to), notes_between(connection, above, up_to)
+    return records_of(log_id, rows, notes, Secrets(connection, up_to))
+
+
+def records_of(log_id: bytes, rows: Sequence[Row], notes: Sequence[NoteRow], secrets: Secrets) -> Iterator[Record]:
+    """The records of events and notes that were read."""
     at = 0
-    for row in rows_between(connection, above, up_to):
+    for row in rows:
         while at < len(notes) and notes[at].note.after < row.seq:
             yield _note_record(log_id, notes[at])
             at += 1

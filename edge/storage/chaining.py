@@ -133,23 +133,9 @@ class Writer:
 
 
 def _xored(left: bytes, right: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(left, right, strict=True))
+    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).to_bytes(len(left), "big")
 
 
 def check_of(check_key: bytes, head: bytes, beyond_body: bytes) -> bytes:
     """The check of the record behind which `head` stands."""
     return HASHES.hmac(check_key, head + beyond_body)[:CHECK]
-
-
-def begin_new_log(connection: sqlite3.Connection) -> bytes:
-    """Within a transaction: the file becomes a log of its own, with another id and no events, after a restore say.
-    What was kept (state_store) stays. Returns the new id."""
-    log_id = os.urandom(16)
-    for table in ("event", "note", "start", "secret", "gap"):
-        connection.execute(f"DELETE FROM {table}")  # noqa: S608 (constants)
-    connection.execute(
-        "UPDATE head SET log_id = ?, last_seq = 0, acked = 0, dropped = 0, dropped_noted = 0, chain_head = x'', "
-        "chain_key = x'', chain_seal = x'', acked_head = x'', acked_proof = x'', marked = 0, purged_to = 0",
-        (log_id,),
-    )
-    return log_id

@@ -27,6 +27,10 @@ class StorageError(Exception):
         self.code = code
 
 
+class DamagedError(Exception):
+    """The file's content cannot be relied on: it is set aside."""
+
+
 class AcknowledgeRefused(StorageError):  # noqa: N818 (the word for it)
     """An acknowledgement covers events that were never recorded here."""
 
@@ -44,7 +48,8 @@ class PolicyRefused(StorageError):  # noqa: N818 (the word for it)
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is broken (https://www.sqlite.org/rescode.html), not the disk or the request."""
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    # A header that names another format is SQLITE_ERROR, like a mistake in our SQL: only the words tell.
+    return primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "unsupported file format" in str(error)
 
 
 def from_sqlite(error: sqlite3.Error, path: Path) -> StorageError:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge.storage.errors import StorageError
+from edge.storage.errors import DamagedError, StorageError
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -61,21 +61,21 @@ def _event_tables(db: "Database") -> None:
 
 def _event_chain(db: "Database") -> None:
     """The chain over the records, and what lets personal data go without breaking it (edge/decision/chain.py)."""
-    for column in (
-        # Beside last_seq, so that a commit writes no page more. chain_key: of event last_seq + 1, see chaining.Keys.
-        "chain_head BLOB NOT NULL DEFAULT x''",
-        "chain_key BLOB NOT NULL DEFAULT x''",
-        "chain_seal BLOB NOT NULL DEFAULT x''",  # whom the first key was sealed to
-        "acked_head BLOB NOT NULL DEFAULT x''",
-        "acked_proof BLOB NOT NULL DEFAULT x''",  # the acknowledgement as the manager signed it
-        "dropped_noted INTEGER NOT NULL DEFAULT 0",
-        "marked INTEGER NOT NULL DEFAULT 0",  # a high-water mark was written outside this file
-        "purged_to INTEGER NOT NULL DEFAULT 0",
-    ):
-        db.execute(f"ALTER TABLE head ADD COLUMN {column}")
+    # In the row `head`, beside last_seq, so that a commit writes no page more. chain_key: of event last_seq + 1, as
+    # chaining.Writer wraps it. chain_seal: whom the first key was sealed to. acked_proof: the acknowledgement as the
+    # manager signed it. marked: a high-water mark was written outside this file.
+    db.execute("ALTER TABLE head ADD COLUMN chain_head BLOB NOT NULL DEFAULT x''")
+    db.execute("ALTER TABLE head ADD COLUMN chain_key BLOB NOT NULL DEFAULT x''")
+    db.execute("ALTER TABLE head ADD COLUMN chain_seal BLOB NOT NULL DEFAULT x''")
+    db.execute("ALTER TABLE head ADD COLUMN acked_head BLOB NOT NULL DEFAULT x''")
+    db.execute("ALTER TABLE head ADD COLUMN acked_proof BLOB NOT NULL DEFAULT x''")
+    db.execute("ALTER TABLE head ADD COLUMN dropped_noted INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE head ADD COLUMN marked INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE head ADD COLUMN purged_to INTEGER NOT NULL DEFAULT 0")
     # chain: MAC and check of the record. salt: where the day's secret is gone. commitment: where the person is gone.
-    for column in ("chain BLOB", "salt BLOB", "commitment BLOB"):
-        db.execute(f"ALTER TABLE event ADD COLUMN {column}")
+    db.execute("ALTER TABLE event ADD COLUMN chain BLOB")
+    db.execute("ALTER TABLE event ADD COLUMN salt BLOB")
+    db.execute("ALTER TABLE event ADD COLUMN commitment BLOB")
     db.execute(
         """CREATE TABLE note (
             id INTEGER PRIMARY KEY,
@@ -138,6 +138,8 @@ def bring_up(connection: sqlite3.Connection, schema: Schema, path: Path) -> None
     if version == len(schema.steps):
         return
     if version > len(schema.steps):
+        if version != _steps_taken(connection, schema):
+            raise DamagedError(f"it names version {version} of its tables, and its own list of them does not")
         raise StorageError(
             f"{path}: its tables are of version {version}, this program knows {len(schema.steps)}; "
             f"install the newer program again"
@@ -151,3 +153,12 @@ def bring_up(connection: sqlite3.Connection, schema: Schema, path: Path) -> None
     migrations.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
     # Last, and outside their transactions: a cut in between only asks sqlite-utils once more, which knows what it did.
     connection.execute(f"PRAGMA user_version = {len(schema.steps)}")
+
+
+def _steps_taken(connection: sqlite3.Connection, schema: Schema) -> int:
+    """How many steps sqlite-utils has written down; 0 where its table is not there."""
+    try:
+        taken = connection.execute("SELECT count(*) FROM _sqlite_migrations WHERE migration_set = ?", (schema.name,))
+        return int(taken.fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0

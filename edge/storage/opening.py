@@ -4,11 +4,13 @@ Set aside means renamed with its journal, never erased: what it holds may still 
 """
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
-from edge.storage.errors import StorageError, from_sqlite, is_damage
+from edge.storage.errors import DamagedError, StorageError, from_sqlite, is_damage
+from edge.storage.journal import is_readable
 from edge.storage.migrations import Schema, bring_up
 
 # A group of commits is copied back into the file when the thread is idle; this many pages (16 MiB) is the most
@@ -27,10 +29,6 @@ class OpenReport(NamedTuple):
     reason: str
 
 
-class _DamageError(Exception):
-    """The file's content cannot be relied on."""
-
-
 def open_file(
     path: Path, schema: Schema, *, check: bool, busy_timeout_ms: int
 ) -> tuple[sqlite3.Connection, OpenReport]:
@@ -42,14 +40,15 @@ def open_file(
             # SQLite would erase a journal that has no file; a cut while setting aside leaves exactly this.
             reason = "its journal was there, the file was not"
             aside = _set_aside(path)
+        _keep_unreadable_journal(path)
         created = _is_empty(path)
         try:
             connection = _connect(path, schema, check, busy_timeout_ms)
-        except _DamageError as damage:
+        except DamagedError as damage:
             reason, created = str(damage), True
             aside = _set_aside(path)
             connection = _connect(path, schema, check, busy_timeout_ms)
-    except _DamageError as damage:
+    except DamagedError as damage:
         raise StorageError(f"{path}: a new file is damaged at once ({damage}): replace the card or disk") from damage
     except OSError as error:
         raise StorageError(
@@ -69,20 +68,26 @@ def _is_empty(path: Path) -> bool:
 def _connect(path: Path, schema: Schema, check: bool, busy_timeout_ms: int) -> sqlite3.Connection:
     # The journal takes over the file's mode: only the agent's user may read who came in.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None, timeout=busy_timeout_ms / 1000)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=busy_timeout_ms / 1000)
+    except sqlite3.Error as error:
+        raise from_sqlite(error, path) from error
     try:
         _configure(connection, path)
         if check:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
-                raise _DamageError(" ".join(found.split()))
+                raise DamagedError(" ".join(found.split()))
         _copy_back(connection)
         bring_up(connection, schema, path)
     except sqlite3.Error as error:
         connection.close()
         if is_damage(error):
-            raise _DamageError(str(error)) from error
+            raise DamagedError(str(error)) from error
         raise from_sqlite(error, path) from error
+    except UnicodeDecodeError as error:  # in the words of its own schema
+        connection.close()
+        raise DamagedError(f"its schema cannot be read ({error.reason})") from error
     except BaseException:
         connection.close()
         raise
@@ -90,6 +95,7 @@ def _connect(path: Path, schema: Schema, check: bool, busy_timeout_ms: int) -> s
 
 
 def _configure(connection: sqlite3.Connection, path: Path) -> None:
+    connection.text_factory = _text  # one undecodable byte must not keep all other events from being read
     # Exclusive: two connections to one WAL could corrupt it before SQLite 3.51.3, and Debian 12 has 3.40.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -105,6 +111,10 @@ def _configure(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {WAL_PAGES * 4096}")
 
 
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
 def _copy_back(connection: sqlite3.Connection) -> None:
     """Copy what the write-ahead log holds into the file, and begin the log again. Where a flush of it failed before,
     the kernel may call pages clean that never reached the disk: what is read back now would rest on them."""
@@ -114,13 +124,28 @@ def _copy_back(connection: sqlite3.Connection) -> None:
         pass  # a full or failing disk: what is there can still be read, and the next write says it audibly
 
 
-def _set_aside(path: Path) -> Path:
-    """Rename the file and its journal to the first free name: events.db.damaged-1, events.db.damaged-1-wal, …"""
+def _keep_unreadable_journal(path: Path) -> None:
+    """SQLite writes over a journal whose header it cannot read, as if it held nothing: keep a copy, with whatever was
+    recorded in it."""
+    journal = path.with_name(path.name + "-wal")
+    if not _is_empty(journal) and not is_readable(journal):
+        copy = _free_name(path)
+        shutil.copyfile(journal, copy.with_name(copy.name + "-wal"))
+        os.chmod(copy.with_name(copy.name + "-wal"), 0o600)
+        sync_folder(path.parent)
+
+
+def _free_name(path: Path) -> Path:
     taken = os.listdir(path.parent)
     number = 1
     while any(name.startswith(f"{path.name}.damaged-{number}") for name in taken):
         number += 1
-    aside = path.with_name(f"{path.name}.damaged-{number}")
+    return path.with_name(f"{path.name}.damaged-{number}")
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename the file and its journal to the first free name: events.db.damaged-1, events.db.damaged-1-wal, …"""
+    aside = _free_name(path)
     if path.exists():
         os.rename(path, aside)
     # After the file, so that a cut in between leaves journals without a file, which the next start moves too.

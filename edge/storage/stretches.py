@@ -1,7 +1,7 @@
 """Stretches of the log for the manager: contiguous events with what it takes to check them, and heads along the way."""
 
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from edge.decision import chain
 from edge.decision.chain import BEGIN, LOST, Note, Start, Stretch
@@ -9,12 +9,14 @@ from edge.storage.chain_rows import (
     AS_WRITTEN,
     CHECK,
     HASHES,
+    WALK_ROWS,
     NoteRow,
+    Record,
     Row,
     Secrets,
     follow,
     notes_between,
-    records_between,
+    records_of,
     rows_between,
     walk,
 )
@@ -73,23 +75,16 @@ def read_stretch(
 ) -> Generator[None, None, Stretch]:
     """At most `limit` contiguous events from `first_seq` on; where that number is lost, from the next one on. No
     events where there is none."""
-    above = first_seq - 1
-    rows = _contiguous(rows_between(connection, above, above + limit))
-    if not rows or rows[0].seq != first_seq:
-        rows, above = _behind_hole(connection, above, limit)
-    if not rows:
-        return chain.plain(())
+    above, first = _beginning(connection, first_seq)
     head = yield from heads.at(connection, above)
-    log_id, last = connection.execute("SELECT log_id FROM head").fetchone()[0], rows[-1].seq
-    rows = _contiguous(rows_between(connection, above, last))  # as they are now
+    log_id = connection.execute("SELECT log_id FROM head").fetchone()[0]
+    rows = _contiguous(rows_between(connection, above, first - 1 + limit))
     if not rows:
         return chain.plain(())
     last = rows[-1].seq
-    notes = notes_between(connection, above, last)
-    found = _heads(connection, log_id, above, last, head)
-    for seq, known in list(found.items())[-1:]:
-        heads.remember(seq, known)
-    secrets = Secrets(connection, last)
+    notes, secrets = notes_between(connection, above, last), Secrets(connection, last)
+    found = yield from _heads(records_of(log_id, rows, notes, secrets), head)
+    heads.remember(last, found[last])
     return Stretch(
         tuple((row.seq, row.late == AS_WRITTEN, row.revision, row.event) for row in rows),
         tuple(row.boot for row in rows),
@@ -101,15 +96,15 @@ def read_stretch(
     )
 
 
-def _behind_hole(connection: sqlite3.Connection, above: int, limit: int) -> tuple[Sequence[Row], int]:
-    """(the events behind a hole, the event that the chain goes on from): where a note says that the numbers in between
-    are lost, from before the hole."""
-    first = connection.execute("SELECT min(seq) FROM event WHERE seq > ?", (above,)).fetchone()[0]
-    if first is None:
-        return (), above
-    rows = _contiguous(rows_between(connection, first - 1, first - 1 + limit))
-    lost = any(row.note.kind == LOST and row.note.last == first - 1 for row in notes_between(connection, above, first))
-    return rows, above if lost else first - 1
+def _beginning(connection: sqlite3.Connection, wanted: int) -> tuple[int, int]:
+    """(the event that the chain goes on from, the first event that is there from `wanted` on). Where a note says that
+    the numbers in between are lost, the chain goes on from before them."""
+    first = connection.execute("SELECT min(seq) FROM event WHERE seq >= ?", (wanted,)).fetchone()[0] or wanted
+    if first == wanted:
+        return wanted - 1, wanted
+    notes = notes_between(connection, wanted - 1, first)
+    lost = any(row.note.kind == LOST and row.note.last == first - 1 for row in notes)
+    return (wanted if lost else first) - 1, first
 
 
 def _contiguous(rows: Sequence[Row]) -> Sequence[Row]:
@@ -119,10 +114,10 @@ def _contiguous(rows: Sequence[Row]) -> Sequence[Row]:
     return rows
 
 
-def _heads(connection: sqlite3.Connection, log_id: bytes, above: int, up_to: int, head: bytes) -> dict[int, bytes]:
-    """The head after each event; b"" where no chain covers it, or none any more."""
+def _heads(records: Iterator[Record], head: bytes) -> Generator[None, None, dict[int, bytes]]:
+    """The head after each event, in steps; b"" where no chain covers it, or none any more."""
     heads = {}
-    for record in records_between(connection, log_id, above, up_to):
+    for record in records:
         if record.begins and not head:
             head = record.begins
         if head:
@@ -131,6 +126,8 @@ def _heads(connection: sqlite3.Connection, log_id: bytes, above: int, up_to: int
             head = chain.head_after(HASHES, head, record.body, mac) if covered else b""
         if record.note is None:
             heads[record.seq] = head
+            if len(heads) % WALK_ROWS == 0:
+                yield
     return heads
 
 

@@ -78,12 +78,12 @@ def test_two_set_ups_share_no_secret(playing, other_folder):
 
 
 def test_no_two_devices_or_readers_share_a_secret(playing):
-    """Within one residence too, each has its own; the manager's public key is the one word that controllers share."""
+    """Within one residence too, each has its own; the manager's two public keys are all that controllers share."""
     found = secrets_of(playing.folder)
     words = [word for name, all_words in found.items() if not name.endswith("manager.toml") for word in all_words]
     assert len(words) == len(set(words))
     north, south = (set(found[f"{name}/keys/manager.toml"]) for name in ("north", "south"))
-    assert len(north & south) == 1
+    assert len(north & south) == 2
 
 
 def test_secret_files_are_their_owners_alone(playing):

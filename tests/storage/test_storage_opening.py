@@ -116,9 +116,12 @@ def test_a_file_of_a_newer_program_is_left_alone(tmp_path):
     """A file from the future is neither opened nor set aside: the message names both versions."""
     path = filled_log(tmp_path / "events.db", 1)
     connection = sqlite3.connect(path)
+    steps = [("events", f"_step_{number}", "later") for number in range(3, 100)]
+    connection.executemany("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)", steps)
+    connection.commit()
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StorageError, match=r"version 99, this program knows 1"):
+    with pytest.raises(StorageError, match=r"version 99, this program knows 2"):
         EventLog.open(path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["events.db"]
 
@@ -149,3 +152,27 @@ def test_an_up_to_date_file_opens_without_sqlite_utils(tmp_path):
         with child("modules", tmp_path / "events.db") as process:
             printed.append(process.stdout.readline().strip())
     assert printed == [b"True", b"False"]
+
+
+def test_a_version_that_the_file_itself_does_not_know_is_damage(tmp_path):
+    """One turned bit in the header must not keep the agent from starting until a newer program comes."""
+    path = filled_log(tmp_path / "events.db", 1)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    log = EventLog.open(path)
+    assert log.report.set_aside is not None
+    assert "version 99" in log.report.reason
+    log.close()
+
+
+def test_a_journal_that_sqlite_cannot_read_is_kept(tmp_path):
+    """SQLite would write over it; the control shows that it does so with the header whole, and nothing is kept then."""
+    path = filled_log(tmp_path / "events.db", 1)
+    wal = path.with_name("events.db-wal")
+    wal.write_bytes(b"\x37\x7f\x06\x82" + b"recorded, and not read" * 100)
+    EventLog.open(path).close()
+    kept = [each for each in tmp_path.iterdir() if each.name.endswith("-wal") and ".damaged-" in each.name]
+    assert [b"recorded, and not read" in each.read_bytes() for each in kept] == [True]
+    EventLog.open(path).close()
+    assert len([each for each in tmp_path.iterdir() if ".damaged-" in each.name]) == 1

@@ -20,8 +20,9 @@ def accepted():
     return {
         "hello": signing.encode_hello(world.HELLO, edge, device).hex(),
         "events": signing.encode_events(world.LOG_ID, world.FEW_EVENTS, edge, device)[0].hex(),
+        "chained": signing.encode_events(world.LOG_ID, world.FEW_CHAINED, edge, device)[0].hex(),
         "policy": wire_cases.policy().hex(),
-        "ack": signing.encode_ack(world.LOG_ID, 44, edge, manager).hex(),
+        "ack": signing.encode_ack(world.LOG_ID, 44, edge, manager, bytes(range(32))).hex(),
     }
 
 

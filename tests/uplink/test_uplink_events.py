@@ -6,6 +6,7 @@ import pytest
 import uplink_world as world
 import wire_cases
 
+from edge.decision import chain
 from edge.decision.model import Event
 from edge.uplink import signing, wire
 from edge.uplink.columns import pack_columns, unpack_columns
@@ -59,7 +60,7 @@ def test_wild_events_come_out_as_they_went_in():
             )
             for i in range(chance.randrange(1, 100))
         ]
-        assert list(unpack_columns(pack_columns(events), first)) == events
+        assert list(unpack_columns(pack_columns(chain.plain(events)), first).events) == events
 
 
 def test_a_batch_takes_what_fits():
@@ -141,14 +142,26 @@ WRONG = {
     "a revision of no pair": {"policy": [4]},
     "a negative revision": {"policy": [[4, -1]]},
     "a list for bytes": {"at": [1, 2, 3, 4]},
+    "boots for too few": {"boots": [[3, 0]]},
+    "a boot too far": {"boots": [[4, 99]]},
+    "a proof too far": {"proofs": [[4, bytes(16)]]},
+    "proofs that do not rise": {"proofs": [[1, bytes(32)], [1, bytes(32)]]},
+    "a proof of another size": {"proofs": [[0, bytes(20)]]},
+    "a commitment beside the person": {"proofs": [[0, bytes(16)]]},
+    "a note of three": {"notes": [[40, 1, 2]]},
+    "a note of no kind": {"notes": [[40, 9, 1, 2]]},
+    "a note behind the end": {"notes": [[44, 1, 1, 2]]},
+    "notes that fall": {"notes": [[42, 1, 1, 2], [41, 1, 1, 2]]},
+    "a negative note": {"notes": [[-1, 1, 1, 2]]},
+    "too many notes": {"notes": [[40, 1, 1, 2]] * 2001},
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_column_is_malformed(name):
     """Each contradiction between columns is refused, however rightly it is signed."""
-    columns = wire.decode(wire.inflate(pack_columns(world.FEW_EVENTS)))
-    assert unpack_columns(wire_cases.stored(wire.encode(columns)), 41) == world.FEW_EVENTS
+    columns = wire.decode(wire.inflate(pack_columns(chain.plain(world.FEW_EVENTS))))
+    assert unpack_columns(wire_cases.stored(wire.encode(columns)), 41).events == world.FEW_EVENTS
     with pytest.raises(WireError) as caught:
         unpack_columns(wire_cases.stored(wire.encode({**columns, **WRONG[name]})), 41)
     assert caught.value.reason == "malformed"
@@ -156,7 +169,7 @@ def test_a_wrong_column_is_malformed(name):
 
 def test_columns_are_closed_and_bounded():
     """An unknown column, 501 events, a seq of 0 and a bomb are refused."""
-    columns = wire.decode(wire.inflate(pack_columns(world.FEW_EVENTS)))
+    columns = wire.decode(wire.inflate(pack_columns(chain.plain(world.FEW_EVENTS))))
     for changed, first, reason in (
         ({**columns, "extra": 1}, 41, "unknown-key"),
         (columns, 0, "malformed"),

@@ -261,6 +261,7 @@ def pem_files(folder, name, cert, key):
     (folder / f"{name}.key").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
+    (folder / f"{name}.key").chmod(0o600)
     return str(folder / f"{name}.crt"), str(folder / f"{name}.key")
 
 

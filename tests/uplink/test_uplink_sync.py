@@ -90,6 +90,10 @@ def ack(up_to, log_id=world.LOG_ID):
     return signing.encode_ack(log_id, up_to, world.EDGE_TRUST, world.MANAGER_KEY)
 
 
+def acknowledged(up_to):
+    return Acknowledged(up_to, b"", ack(up_to))
+
+
 def hello_in(actions):
     (raw,) = [action.payload for action in actions if isinstance(action, Publish) and action.suffix == "up/hello"]
     return signing.verify_hello(raw, world.CLOUD_TRUST)
@@ -102,7 +106,8 @@ def kinds(actions):
 def test_a_connection_begins_with_a_hello():
     """Connected: a hello that says how the controller stands, then what waits, at once."""
     actions = machine(last_seq=10, acked=4).connected(NOW)
-    assert hello_in(actions) == signing.Hello(7, bytes(range(32)), world.LOG_ID, 10, 4, "b7d1", "vantail 0.1.0")
+    said = signing.Hello(7, bytes(range(32)), world.LOG_ID, 10, 4, "b7d1", "vantail 0.1.0", number=1)
+    assert hello_in(actions) == said
     assert actions[1:] == [NeedEvents(5, 6)]
 
 
@@ -137,18 +142,20 @@ def test_the_window_is_bounded_and_moves_with_acks():
         actions = one.events_read(need.first_seq, events[need.first_seq - 1 :][: need.limit], NOW)
         sent += 1
     assert sent == sync.WINDOW
-    assert one.received("down/ack", ack(500), NOW + 5) == [Acknowledged(500), NeedEvents(2_001, 500)]
+    assert one.received("down/ack", ack(500), NOW + 5) == [acknowledged(500), NeedEvents(2_001, 500)]
     assert one.pending == 4_500
 
 
 def test_acks_that_cannot_be_are_ignored():
-    """Another log's, one beyond the log, one from before: counted, without effect."""
+    """Another log's, or one from before: counted. One beyond the end: the log must be an older copy, which is said."""
     one = machine(last_seq=10, acked=4)
     one.connected(NOW)
-    for wrong in (ack(7, bytes(16)), ack(11), ack(3)):
+    for wrong in (ack(7, bytes(16)), ack(3)):
         assert one.received("down/ack", wrong, NOW) == []
-    assert (one.status()["ignored_acks"], one.pending) == (3, 6)
-    assert one.received("down/ack", ack(10), NOW) == [Acknowledged(10)]
+    assert (one.status()["ignored_acks"], one.pending) == (2, 6)
+    (refused,) = one.received("down/ack", ack(11), NOW)
+    assert (refused.kind, refused.reason, one.pending) == ("ack", "head", 6)
+    assert one.received("down/ack", ack(10), NOW) == [acknowledged(10)]
     assert one.pending == 0
 
 
@@ -156,7 +163,7 @@ def test_an_ack_beyond_what_was_sent_is_believed():
     """The manager may know more than this connection has sent, from before a restart: it is not sent again."""
     one = machine(last_seq=10, acked=0)
     one.connected(NOW)
-    assert one.received("down/ack", ack(8), NOW) == [Acknowledged(8), NeedEvents(9, 2)]
+    assert one.received("down/ack", ack(8), NOW) == [acknowledged(8), NeedEvents(9, 2)]
     assert one.events_read(1, world.day_of_events(10), NOW) == []  # the overtaken answer
 
 
@@ -202,7 +209,7 @@ def test_an_ack_of_events_does_not_prove_that_the_hello_arrived():
     one = machine(last_seq=10)
     one.connected(NOW)
     one.events_read(1, world.day_of_events(10), NOW)
-    assert one.received("down/ack", ack(10), NOW + 100) == [Acknowledged(10)]
+    assert one.received("down/ack", ack(10), NOW + 100) == [acknowledged(10)]
     assert one.next_deadline() == NOW + 20_000
     hello_in(one.tick(NOW + 20_000))
     one.received("down/ack", ack(10), NOW + 20_100)

@@ -38,7 +38,7 @@ def reason_of(call, *arguments):
 def test_a_hello_is_these_bytes():
     """A hello is byte for byte what RFC 9052 and docs/wire.cddl say, written out here by hand."""
     payload = bytes.fromhex(
-        "ab"  # map of 11
+        "af"  # map of 15
         "646b696e64 6568656c6c6f"  # "kind": "hello"
         "6473697465 50 00112233445566778899aabbccddeeff"
         "6a636f6e74726f6c6c6572 50 56475aa75463474c0285df5dbf2bcab7"
@@ -48,11 +48,18 @@ def test_a_hello_is_these_bytes():
         "636c6f67 50 0f0e0d0c0b0a09080706050403020100"
         "646c617374 1904d2"  # 1234
         "6561636b6564 1904b0"  # 1200
+        "6468656164 5820 202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
+        "65626567616e 82 1903e9 5850"
+        + "00"
+        * 80  # [1001, 80 bytes]
+        + "6773657373696f6e 48 73657373696f6e31"
+        "6473616964 05"
         "64626f6f74 6462376431"  # "b7d1"
         "68736f667477617265 6d 76616e7461696c20302e312e30"
     )
-    covered = bytes.fromhex("84 6a 5369676e617475726531 43a10127 45 68656c6c6f 58") + bytes((len(payload),)) + payload
-    message = bytes.fromhex("d2 84 43a10127 a0 58") + bytes((len(payload),)) + payload + bytes.fromhex("5840")
+    size = len(payload).to_bytes(2, "big")
+    covered = bytes.fromhex("84 6a 5369676e617475726531 43a10127 45 68656c6c6f 59") + size + payload
+    message = bytes.fromhex("d2 84 43a10127 a0 59") + size + payload + bytes.fromhex("5840")
     assert wire.signed_bytes("hello", payload) == covered
     assert ACCEPTED["hello"] == message + world.DEVICE_KEY.sign(covered)
     assert signing.encode_hello(world.HELLO, world.EDGE_TRUST, world.DEVICE_KEY) == ACCEPTED["hello"]
@@ -61,9 +68,11 @@ def test_a_hello_is_these_bytes():
 def test_the_kept_messages_mean_what_they_meant():
     """The literal message of each kind decodes to the values that it was made from."""
     assert signing.verify_hello(ACCEPTED["hello"], world.CLOUD_TRUST) == world.HELLO
-    assert signing.verify_ack(ACCEPTED["ack"], world.EDGE_TRUST) == (world.LOG_ID, 44)
+    assert signing.verify_ack(ACCEPTED["ack"], world.EDGE_TRUST) == (world.LOG_ID, 44, bytes(range(32)))
     batch = signing.verify_events(ACCEPTED["events"], world.CLOUD_TRUST)
-    assert batch == (world.LOG_ID, 41, world.FEW_EVENTS)
+    assert (*batch[:2], batch.events) == (world.LOG_ID, 41, world.FEW_EVENTS)
+    chained = signing.verify_events(ACCEPTED["chained"], world.CLOUD_TRUST)
+    assert chained == (world.LOG_ID, 41, world.FEW_CHAINED._replace(heads=world.FEW_CHAINED.heads[-1:]))
     part = signing.verify_policy_part(ACCEPTED["policy"], world.EDGE_TRUST)
     digest = signing.policy_digest(world.POLICY_ROWS)
     assert part == (0, 8, 0, 1, tuple(world.POLICY_ROWS), (), digest)
@@ -71,7 +80,8 @@ def test_the_kept_messages_mean_what_they_meant():
 
 def test_what_needs_no_deflate_is_made_again_byte_for_byte():
     """The same values give the same ack and policy bytes as are kept (Ed25519 signatures are deterministic)."""
-    assert signing.encode_ack(world.LOG_ID, 44, world.EDGE_TRUST, world.MANAGER_KEY) == ACCEPTED["ack"]
+    ack = signing.encode_ack(world.LOG_ID, 44, world.EDGE_TRUST, world.MANAGER_KEY, bytes(range(32)))
+    assert ack == ACCEPTED["ack"]
     assert wire_cases.policy() == ACCEPTED["policy"]
 
 
@@ -89,7 +99,8 @@ def test_what_is_deflated_obeys_the_cddl():
     """Columns and rows, inflated, are valid by docs/wire.cddl, also where places take two bytes."""
     many = world.day_of_events(500, residents=10_000)
     raw, _ = signing.encode_events(world.LOG_ID, many, world.EDGE_TRUST, world.DEVICE_KEY)
-    for message in (ACCEPTED["events"], raw):
+    for message in (ACCEPTED["events"], ACCEPTED["chained"], raw):
+        schema("events").validate_cbor(payload_of(message))
         schema("columns").validate_cbor(wire.inflate(wire.decode(payload_of(message))["columns"]))
     schema("rows").validate_cbor(wire.inflate(wire.decode(payload_of(ACCEPTED["policy"]))["rows"]))
 

@@ -4,7 +4,7 @@ import random
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.decision import rows
+from edge.decision import chain, rows
 from edge.decision.model import Event
 from edge.uplink import signing
 
@@ -20,7 +20,10 @@ MANAGER = signing.public_bytes(MANAGER_KEY)
 EDGE_TRUST = signing.Trust(SITE_UID, signing.fingerprint(DEVICE), EPOCH, MANAGER)
 CLOUD_TRUST = EDGE_TRUST._replace(public_key=DEVICE)
 
-HELLO = signing.Hello(7, bytes(range(32)), LOG_ID, 1234, 1200, "b7d1", "vantail 0.1.0")
+HELLO = signing.Hello(
+    7, bytes(range(32)), LOG_ID, 1234, 1200, "b7d1", "vantail 0.1.0", bytes(range(32, 64)), (1001, bytes(80)),
+    b"session1", 5,
+)  # fmt: skip
 
 POLICY_ROWS = [
     rows.pack(rows.Site(SITE_UID, "Les Tilleuls", False, 12)),
@@ -35,6 +38,17 @@ FEW_EVENTS = (
     (42, False, 7, Event(1763800001456, True, "hall", "", "", None, "info", "door-opened", "", "")),
     (43, True, 7, Event(1763799000000, False, "hall", "hall-in", "code", 2**64 - 1, "denied", "unknown", "", "é")),
     (44, False, 8, Event(-5, False, "", "", "", 0, "alarm", "clock", "", "wall clock stepped")),
+)
+
+# As the log gives them: the chain begins before 41; 42 was marked late afterwards, 43 lost its person.
+FEW_CHAINED = chain.Stretch(
+    (*FEW_EVENTS[:2], (43, True, 7, chain.without_person(FEW_EVENTS[2][3])), FEW_EVENTS[3]),
+    ("boot-1", "boot-1", "boot-2", "boot-2"),
+    (b"", b"", bytes(range(16)), bytes(range(32))),
+    (chain.Note(40, chain.BEGIN, 41, 0), chain.Note(42, chain.LATE, 42, 42), chain.Note(43, chain.DROPPED, 0, 3)),
+    ((41, bytes(range(64, 96))),),
+    (chain.Start(41, bytes(range(96, 128)), bytes(range(80))),),
+    (bytes(32), bytes(32), bytes(32), bytes(range(128, 160))),
 )
 
 
