@@ -31,7 +31,6 @@ LEFT_AFTER_S = 3600  # copies that nobody has taken away by then were left by a 
 COPY_PAGES = 32  # one slice: 128 KiB, well below a millisecond of the storage thread
 COPY_PAUSE_S = 0.001  # after each slice the disk is for those who record
 SPARE_BYTES = 64 * 1024 * 1024  # that a backup must leave on the disk: a full one fails the log
-_CACHE_KIB = 512
 
 
 def copy(database: DatabaseThread, target: Path) -> "Future[None]":
@@ -46,8 +45,9 @@ def copy_pages(source: sqlite3.Connection, target: Path, pause: Callable[[], Non
     os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(target, isolation_level=None)) as copied:
         # Nobody relies on the copy before it is whole and flushed. A small cache, so that pages leave it as they come.
-        for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
-            copied.execute(f"PRAGMA {setting}")
+        copied.execute("PRAGMA journal_mode = OFF")
+        copied.execute("PRAGMA synchronous = OFF")
+        copied.execute("PRAGMA cache_size = -512")  # KiB
         source.backup(copied, pages=COPY_PAGES, progress=lambda *_: pause())
         copied.execute("PRAGMA journal_mode = DELETE")  # one file, without companions
         _leave_chain_key(copied)

@@ -28,6 +28,16 @@ def _set_up() -> None:
 _set_up()
 
 
+@pytest.fixture(autouse=True)
+def _english():
+    """A page that a test read in French leaves its language to the thread."""
+    from django.utils import translation
+
+    translation.deactivate()
+    yield
+    translation.deactivate()
+
+
 @pytest.fixture
 def data() -> Path:
     """The data folder, its database empty."""
