@@ -48,6 +48,7 @@ from edge.uplink.wire import WireError
 REBUILD_EVERY_S = 60.0
 RECHECK_EVERY_S = 24 * 3600.0
 POLICY_FLOOR = "policy-floor"  # kept: the newest policy ever in force, beside policy.db, which may be lost
+RUNNING = "running"  # kept while the agent runs: the boot in which it does
 CLOCK_TRUST = "clock-trust"  # kept: the boot in which a source vouched for wall time
 BLIP_S = 1.0
 LOCK_S = 0.25  # some slots of a bus, for the locks of a stop
@@ -132,6 +133,9 @@ class Agent:
             trouble = f"policy.db has lost policy {had}, it holds {has}: a snapshot is needed"
         agent = cls(config, keys, clock, log, kept, policies, request_lines)
         agent._recall_troubles(log.report, store.report)
+        if kept.pop(RUNNING, b"") == clock.boot.encode():
+            agent.submit(model.AgentAlarm("it ended without being told to, and was started again"))
+        state.keep({RUNNING: clock.boot.encode()})
         restored = kept.pop(restoring.RESTORED, b"")
         if restored:
             agent.submit(model.Noted("restored", "", "", restored.decode(errors="replace")))
@@ -148,6 +152,7 @@ class Agent:
         """Until cancelled, or a part breaks: then its exception is raised, with every strike locked."""
         api = ApiServer(Path(self.config.api), Answers(self).by_op())
         await api.start()
+        was_told = False
         try:
             self.hardware.claim()
             async with asyncio.TaskGroup() as tasks:
@@ -160,11 +165,16 @@ class Agent:
                 self.hardware.start(tasks)
                 if self.config.uplink is not None:
                     tasks.create_task(self._synchronise())
+        except asyncio.CancelledError:
+            was_told = True
+            raise
         finally:
             self._lock_everything()
             self.hardware.release()
             await api.stop()
             await self.pairing.finish()
+            if was_told:
+                StateStore(self.log.database).keep({RUNNING: b""})
             await asyncio.to_thread(self.log.close)
             await asyncio.to_thread(self.policies.close)
 

@@ -20,7 +20,9 @@ _STATUS_AT = 40  # offsetof(struct timex, status) on 64-bit Linux
 
 
 class Clock(Protocol):
-    """What the agent asks for time."""
+    """What the agent asks for time. boot: the same as long as the monotonic clock goes on."""
+
+    boot: str
 
     def moment(self) -> Moment:
         """Now."""
@@ -41,6 +43,7 @@ class SystemClock:
     LONGEST_WAIT_S = 30.0  # wall time may be stepped: look again at what falls due by it
 
     def __init__(self, has_rtc: bool, floor_ms: int = 0, trusted: bool = False) -> None:
+        self.boot = boot_id()
         self._has_rtc = has_rtc
         self._floor_ms = max(BUILD_MS, floor_ms)
         self._trusted = trusted

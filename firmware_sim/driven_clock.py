@@ -1,5 +1,7 @@
 """A development clock: wall and monotonic time move together, and only when they are told to."""
 
+import os
+
 from edge.clock import BUILD_MS
 from edge.decision.model import Moment
 
@@ -8,6 +10,7 @@ class DrivenClock:
     """An edge.clock.Clock that stands still between `move_to` calls. Times in ms."""
 
     def __init__(self, utc_ms: int, mono_ms: int = 0, trusted: bool = True) -> None:
+        self.boot = os.urandom(8).hex()
         self.mono_ms = mono_ms
         self.utc_ms = utc_ms
         self.trusted = trusted

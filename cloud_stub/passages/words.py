@@ -67,6 +67,7 @@ ALARMS = {
     reasons.LOG: _("The log cannot be written"),
     reasons.READER: _("Reader trouble"),
     reasons.LINE: _("Line trouble"),
+    reasons.AGENT: _("The controller's program failed"),
     reasons.CLOCK: _("Clock trouble"),
     reasons.PASSBACK: _("Entered twice"),
 }

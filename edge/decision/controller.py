@@ -373,6 +373,9 @@ class Controller:
     def _log_alarm(self, alarm, moment):
         return [events.alarm(moment, reasons.LOG, detail=alarm.detail)]
 
+    def _agent_alarm(self, alarm, moment):
+        return [events.alarm(moment, reasons.AGENT, detail=alarm.detail)]
+
     def _noted(self, noted, moment):
         return [events.info(moment, noted.what, noted.door, noted.reader, noted.detail)]
 
@@ -397,6 +400,7 @@ _HANDLERS = {
     "Noted": Controller._noted,
     "LogTrouble": Controller._log_trouble,
     "LogAlarm": Controller._log_alarm,
+    "AgentAlarm": Controller._agent_alarm,
     "LogRecovered": Controller._log_recovered,
 }
 

@@ -156,6 +156,13 @@ class LogAlarm(namedtuple("LogAlarm", ("detail",))):
     detail: str
 
 
+class AgentAlarm(namedtuple("AgentAlarm", ("detail",))):
+    """The agent itself did what it should not: it ended without being told to."""
+
+    __slots__ = ()
+    detail: str
+
+
 class LogRecovered(namedtuple("LogRecovered", ("late",))):
     """The log is written again; `late` events were recorded late."""
 

@@ -42,7 +42,8 @@ LOCKOUT = "lockout"
 LOG = "log"
 READER = "reader"
 LINE = "line"
+AGENT = "agent"
 CLOCK = "clock"
 # PASSBACK is an alarm's kind too: a soft area that was entered twice.
 
-ALARMS = (FORCED, HELD, TAMPER, DURESS, LOCKOUT, LOG, READER, LINE, CLOCK, PASSBACK)
+ALARMS = (FORCED, HELD, TAMPER, DURESS, LOCKOUT, LOG, READER, LINE, AGENT, CLOCK, PASSBACK)

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 from edge_controller import NOW_MS, make
 
+from edge import keyring
 from edge.actuators import Actuators
+from edge.agent import Agent
 from edge.config import load
 from edge.decision import model, rows
 from edge.decision.controller import Controller
@@ -19,6 +21,7 @@ from edge.recorder import Recorder
 from edge.storage.event_log import EventLog
 from edge.storage.policy_store import PolicyRefused, PolicyStore
 from edge.uplink.signing import policy_digest
+from firmware_sim.driven_clock import DrivenClock
 
 DOOR = rows.Door("a", "A", ("door",), 5000, 9000, 0, rows.NEVER, False, False, False, "", "", (), rows.NEVER)
 SITE = rows.Site(bytes(16), "s", False, 1)
@@ -148,3 +151,31 @@ def test_a_lost_policy_file_is_no_way_back(tmp_path) -> None:
         await asyncio.to_thread(policies.close)
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("way", ["told", "failed", "failed before a power cut"])
+def test_an_agent_that_ended_without_being_told_is_an_alarm_at_the_next_start(folder, way) -> None:
+    """A fault ends it: an alarm once it is back. Not where it was told to stop, nor after a power cut."""
+    made = make(folder)
+    config = load(made.config)
+
+    async def life(boot: str, fails: bool) -> list[str]:
+        clock = DrivenClock(NOW_MS)
+        clock.boot = boot
+        agent = await Agent.start(config, keyring.load(config), clock)
+        running = asyncio.ensure_future(agent.run())
+        await agent.settle()
+        found = await asyncio.wrap_future(agent.log.query(result="alarm", reason="agent"))
+        if fails:
+            agent.submit(object())  # no input of the core
+        else:
+            running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled() is not fails
+        if fails:
+            assert running.exception() is not None
+        return [logged.event.detail for logged in found]
+
+    assert asyncio.run(life("boot-1", fails=way != "told")) == []
+    again = asyncio.run(life("boot-2" if "power" in way else "boot-1", fails=False))
+    assert again == (["it ended without being told to, and was started again"] if way == "failed" else [])
