@@ -103,6 +103,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_now(publish)
     _add_serve(commands.add_parser("serve", parents=[place], help="pages and MQTT ingest"))
     _add_events(commands.add_parser("events", parents=[place], help="list what happened at the doors"))
+    purge = commands.add_parser("purge", parents=[place], help="take the persons from old events")
+    purge.add_argument("--days", type=int, default=90, metavar="N", help="older than so many days (default 90)")
+    erase = commands.add_parser("erase", parents=[place], help="take one person from every event, for good")
+    erase.add_argument("--credential", metavar="NUMBER", help="a badge's, remote's or telephone's number")
+    erase.add_argument("--call-code", metavar="CODE", help="the code by which visitors called")
     status = commands.add_parser("status", parents=[place], help="controllers, logs, and what was refused")
     status.add_argument("--json", action="store_true", help="one object")
     return parser

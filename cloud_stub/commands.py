@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from cloud_stub.enrolment import issuing
 from cloud_stub.enrolment.commands import revocation_advice, run_broker_config, run_enrol_token, run_revoke
 from cloud_stub.errors import UsageError
-from cloud_stub.passages import api, words
+from cloud_stub.passages import api, purging, words
 from cloud_stub.passages.listing import Selection, as_object, credential_text, local_days, local_time
 from cloud_stub.passages.models import Event
 from cloud_stub.residences import importing, provisioning, publishing, signature
@@ -23,6 +23,25 @@ from cloud_stub.residences.models import Controller, Site
 __all__ = ["run_broker_config", "run_enrol_token", "run_revoke"]
 
 FOLLOW_EVERY_S = 0.5
+
+
+def run_purge(options: argparse.Namespace) -> int:
+    """Take the persons from events that are older than they may be kept."""
+    if options.days < 1:
+        raise UsageError(f"--days {options.days}: give at least 1")
+    purged = purging.purge(int((time.time() - options.days * 86_400) * 1000))
+    print(f"{purged} events name nobody any more")
+    return 0
+
+
+def run_erase(options: argparse.Namespace) -> int:
+    """Take one person from every event."""
+    if not (options.credential or options.call_code):
+        raise UsageError("erase whom? give --credential, --call-code or both")
+    if options.credential and not (options.credential.isascii() and options.credential.isdecimal()):
+        raise UsageError(f"'{options.credential}' is no number; write the digits on the badge")
+    print(f"{purging.erase(options.credential, options.call_code)} events name that person no more")
+    return 0
 
 
 def run_import(options: argparse.Namespace) -> int:

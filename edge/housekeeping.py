@@ -65,16 +65,16 @@ class Housekeeping:
         self._is_filling = self._log.is_filling
 
     async def purge(self) -> int:
-        """Take the persons from events that are older than they may be kept. While wall time is not trusted, by the
-        floor below which it cannot be: nobody's wrong clock purges too early."""
+        """Take the persons from events that are older than they may be kept. Nothing while wall time is not trusted: a
+        wild clock must not take everybody."""
         purged: int = await asyncio.wrap_future(self._log.purge(self.purge_before_ms()))
         self.purged += purged
         return purged
 
     def purge_before_ms(self) -> int:
-        """From when on persons may still be named, utc ms."""
+        """From when on persons may still be named, utc ms; 0, which is always, while nobody knows the time."""
         moment = self._clock.moment()
-        return (moment.utc_ms if moment.trusted else moment.floor_ms) - self._keep_personal_ms
+        return moment.utc_ms - self._keep_personal_ms if moment.trusted else 0
 
     async def verify(self) -> dict[str, Any]:
         """Look at every record. What was found, for the local API; a misfit is an alarm."""

@@ -59,6 +59,7 @@ ALARMS = {
     reasons.CLOCK: "Clock trouble",
     reasons.PASSBACK: "Entered twice",
     reasons.LINE: "Line trouble",
+    reasons.AGENT: "The controller's program failed",
 }
 INFOS = {
     "door-opened": "Door opened",

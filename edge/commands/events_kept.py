@@ -27,9 +27,8 @@ def add(events: argparse.ArgumentParser) -> None:
         parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="agent.toml")
     verify.add_argument("--json", action="store_true", help="one JSON object")
     verify.set_defaults(run=_verify)
-    erase.add_argument(
-        "--credential", metavar="NUMBER", required=True, help="a badge's, remote's or telephone's number"
-    )
+    erase.add_argument("--credential", metavar="NUMBER", help="a badge's, remote's or telephone's number")
+    erase.add_argument("--call-code", metavar="CODE", help="the code by which visitors called")
     erase.add_argument("--yes", action="store_true", help="do not ask")
     erase.set_defaults(run=_erase)
 
@@ -53,11 +52,16 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _erase(options: argparse.Namespace) -> int:
-    number = number_of(options.credential)
+    whom = " and ".join(each for each in (options.credential, options.call_code) if each)
+    if not whom:
+        raise CommandError("erase whom? give --credential, --call-code or both", os.EX_USAGE)
+    asked: dict[str, object] = {} if not options.credential else {"credential": number_of(options.credential)}
+    if options.call_code:
+        asked["call_code"] = options.call_code
     if not options.yes:
-        _ask_for_sure(options.credential)
-    erased = call(Path(load(options.config).api), "erase", timeout_s=_LONGEST_S, credential=number)["erased"]
-    print(f"{erased} events name {options.credential} no more; their records stay, and still fit")
+        _ask_for_sure(whom)
+    erased = call(Path(load(options.config).api), "erase", timeout_s=_LONGEST_S, **asked)["erased"]
+    print(f"{erased} events name {whom} no more; their records stay, and still fit")
     return 0
 
 

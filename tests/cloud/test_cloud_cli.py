@@ -228,3 +228,19 @@ def test_status_shows_logs_and_refusals(run, device):
     assert "1 events, complete to 1" in out
     assert "unknown-controller: 1" in out
     assert json.loads(run("status", "--json")[1])["counts"] == {"unknown-controller": 1}
+
+
+def test_persons_are_taken_from_old_events_or_at_their_request(run, device):
+    """`erase` takes one person, `purge` everybody of long ago; the events stay; what makes no sense is one line."""
+    batch = device.batch(1, [event(), event(number=2_222, at_ms=1_700_000_000_000)])
+    ingest().handle(device.topic + "up/events", batch, NOW)
+    code, _, err = run("erase")
+    assert (code, err) == (os.EX_USAGE, "vantail-cloud: erase whom? give --credential, --call-code or both\n")
+    assert run("erase", "--credential", "12a")[0] == os.EX_USAGE
+    assert run("erase", "--credential", "1111100007")[1] == "1 events name that person no more\n"
+    listed = [json.loads(line) for line in run("events", "--json")[1].splitlines()]
+    assert sorted(each["credential"] for each in listed) == ["", "0000002222"]
+    assert run("purge", "--days", "0")[0] == os.EX_USAGE
+    assert run("purge")[1] == "1 events name nobody any more\n"
+    assert len(run("events", "--json")[1].splitlines()) == 2
+    assert "2222" not in run("events", "--json")[1]

@@ -174,7 +174,15 @@ def test_events_survive_kill_9_and_are_stored_once(bound, broker):
         assert line.until("up/events", batch, acked) == 400
         hall = json.loads(_get(address + "api/summary"))["controllers"][0]
         assert hall["logs"] == [
-            {"log": LOG.hex(), "stored": 400, "distinct": 400, "last_seq": 400, "acknowledged": 400}
+            {
+                "log": LOG.hex(),
+                "stored": 400,
+                "distinct": 400,
+                "last_seq": 400,
+                "acknowledged": 400,
+                "said_last": 400,
+                "chain": "none",
+            }
         ]
     lines = [json.loads(text) for text in _cloud(data, "events", "--json").splitlines()]
     assert [each["seq"] for each in lines] == list(range(1, 401))
