@@ -89,11 +89,12 @@ class Manager:
         return {}
 
     def publish(self, suffix: str, payload: bytes) -> None:
-        if suffix == UP_EVENTS and self.acknowledges:
-            log_id, up_to, head = self._sent[payload]
+        if suffix != UP_EVENTS:
+            return
+        log_id, up_to, head = self._sent.pop(payload)
+        if self.acknowledges:
             ack = signing.encode_ack(log_id, up_to, self._down, self.key, head)
             asyncio.get_running_loop().call_later(AWAY_S, self._received, DOWN_ACK, ack)
-        self._sent.clear()
 
     def encode_events(self, log_id: bytes, events: Any, trust: Any, key: Any) -> tuple[bytes, int]:
         """In the place of signing.encode_events, which does the work. What the manager would do to a batch is another

@@ -7,6 +7,7 @@ thread; what they allow follows when they are durable, while the next input is a
 import asyncio
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ from edge.uplink.sync import Sync
 from edge.uplink.wire import WireError
 
 REBUILD_EVERY_S = 60.0
+SWITCH_S = 0.0002  # Python's 5 ms is what a door would wait for each thread that works, again and again
 RECHECK_EVERY_S = 24 * 3600.0
 POLICY_FLOOR = "policy-floor"  # kept: the newest policy ever in force, beside policy.db, which may be lost
 RUNNING = "running"  # kept while the agent runs: the boot in which it does
@@ -105,6 +107,7 @@ class Agent:
     ) -> "Agent":
         """Open the files, restore what was kept, load the policy. StorageError where the log cannot be opened.
         `request_lines`: a double of gpiod's, where there is no GPIO."""
+        sys.setswitchinterval(SWITCH_S)
         data = Path(config.data)
         await asyncio.to_thread(_prepare_folder, data)
         log = await asyncio.to_thread(

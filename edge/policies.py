@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import functools
 import mmap
 import zlib
 from collections.abc import Iterable
@@ -87,13 +86,12 @@ class Policies:
 
     async def _overlay(self, base: Index, delta: VerifiedDelta) -> Index:
         """A light change, laid over the index; one of many rows is worked out beside the loop."""
-        version = (delta.epoch, delta.to_revision)
-        work = functools.partial(base.changed, delta.rows, delta.gone, version, delta.digest)
-        index = await asyncio.to_thread(work) if len(delta.rows) + len(delta.gone) > FEW_ROWS else work()
+        index = await _laid_over(base, delta)
         await asyncio.wrap_future(self._store.apply(delta))
         self._newer.append(delta)
-        if self._index is not base and self._index is not None:  # an image was made meanwhile
-            index = self._index.changed(delta.rows, delta.gone, version, delta.digest)
+        while self._index is not None and self._index is not base:  # an image was made meanwhile
+            base = self._index
+            index = await _laid_over(base, delta)
         self._index = index
         return index
 
@@ -110,8 +108,8 @@ class Policies:
                 return None  # a change came while they were read; the next round has it
             image = await asyncio.to_thread(_compiled, packed, version, digest)
             index = await self._keep(image, version, digest)
-            for delta in self._newer:
-                index = index.changed(delta.rows, delta.gone, (delta.epoch, delta.to_revision), delta.digest)
+            for delta in self._newer:  # it may grow meanwhile
+                index = await _laid_over(index, delta)
             self._index = index
             return index
 
@@ -165,6 +163,13 @@ class Policies:
         except (OSError, ValueError):
             return None
         return index if index.verify(zlib.crc32) else None
+
+
+async def _laid_over(index: Index, delta: VerifiedDelta) -> Index:
+    version = (delta.epoch, delta.to_revision)
+    if len(delta.rows) + len(delta.gone) <= FEW_ROWS:
+        return index.changed(delta.rows, delta.gone, version, delta.digest)
+    return await asyncio.to_thread(index.changed, delta.rows, delta.gone, version, delta.digest)
 
 
 def _compiled(packed: Iterable[bytes], version: tuple[int, int], digest: bytes) -> bytes:

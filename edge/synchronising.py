@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from edge.config import Uplink
@@ -11,7 +11,10 @@ from edge.storage.errors import AcknowledgeRefused, StorageError
 from edge.storage.event_log import EventLog
 from edge.uplink.mqtt import Connection, TlsFiles, parse_broker
 from edge.uplink.signing import ManagerTrust
-from edge.uplink.sync import Acknowledged, NeedEvents, PolicyReady, Publish, Refused, Sync
+from edge.uplink.sync import DOWN_POLICY, Acknowledged, NeedEvents, PolicyReady, Publish, Refused, Sync
+from edge.uplink.wire import WireError
+
+MOST_UNCHECKED = 64  # parts of policies that wait for the thread; what comes on top is verified at once
 
 
 def _now_ms() -> int:
@@ -40,6 +43,8 @@ class Synchroniser:
         self._refused = refused
         self._wake = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
+        self._unchecked = 0
+        self._beside = asyncio.Lock()  # one thread at a time takes the interpreter from the loop
         tls = TlsFiles(uplink.ca, uplink.certificate, uplink.key) if uplink.ca or uplink.certificate else None
         self._line = Connection(
             parse_broker(uplink.broker),
@@ -49,7 +54,7 @@ class Synchroniser:
             loop=asyncio.get_running_loop(),
             connected=lambda: self._perform(sync.connected(_now_ms())),
             disconnected=lambda detail: self._perform(sync.disconnected(_now_ms())),
-            received=lambda suffix, payload: self._perform(sync.received(suffix, payload, _now_ms())),
+            received=self._received,
             tls=tls,
             clock_trusted=clock_trusted,
         )
@@ -80,6 +85,30 @@ class Synchroniser:
     def status(self) -> dict[str, Any]:
         return {**self._sync.status(), "line": self._line.status()}
 
+    def _received(self, suffix: str, payload: bytes) -> None:
+        """A message came. A part of a policy is verified beside the loop: a thousand rows take milliseconds."""
+        if suffix == DOWN_POLICY and self._unchecked < MOST_UNCHECKED:
+            self._unchecked += 1
+            self._begin(self._check(payload))
+        else:
+            self._perform(self._sync.received(suffix, payload, _now_ms()))
+
+    async def _check(self, payload: bytes) -> None:
+        try:
+            async with self._beside:
+                part = await asyncio.to_thread(self._sync.checked, payload)
+        except WireError:
+            self._perform(self._sync.received(DOWN_POLICY, payload, _now_ms()))
+        else:
+            self._perform(self._sync.received(DOWN_POLICY, part, _now_ms()))
+        finally:
+            self._unchecked -= 1
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
     def _perform(self, actions: list[Any]) -> None:
         for action in actions:
             match action:
@@ -88,19 +117,19 @@ class Synchroniser:
                 case Refused(kind, reason, message):
                     self._refused(kind, reason, message)
                 case NeedEvents() | Acknowledged() | PolicyReady():
-                    task = asyncio.get_running_loop().create_task(self._wait_for(action))
-                    self._work.add(task)
-                    task.add_done_callback(self._work.discard)
+                    self._begin(self._wait_for(action))
         self._wake.set()
 
     async def _wait_for(self, action: NeedEvents | Acknowledged | PolicyReady) -> None:
         match action:
             case NeedEvents(first_seq, limit):
                 try:
-                    events = await asyncio.wrap_future(self._log.stretch(first_seq, limit))
+                    stretch = await asyncio.wrap_future(self._log.stretch(first_seq, limit))
                 except StorageError:
                     self._perform(self._sync.events_failed(first_seq, _now_ms()))
                     return
+                async with self._beside:
+                    events = await asyncio.to_thread(self._sync.encoded, stretch)  # milliseconds, too
                 self._perform(self._sync.events_read(first_seq, events, _now_ms()))
             case Acknowledged(up_to, head, message):
                 try:

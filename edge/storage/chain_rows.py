@@ -1,18 +1,19 @@
-"""The records of the chain as the log's file has them, and following their heads without a key."""
+"""The records of the chain as the log's file has them."""
 
 import hashlib
 import hmac
 import sqlite3
 import struct
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from edge.decision import chain
-from edge.decision.chain import BEGIN, LOST, Hashes, Note
+from edge.decision.chain import BEGIN, Hashes, Note
 from edge.decision.model import Event
 
 HASHES = Hashes(lambda data: hashlib.sha256(data).digest(), lambda key, data: hmac.digest(key, data, "sha256"))
 CHECK = 8  # bytes of a record's check
+LINK = chain.MAC + CHECK + chain.HEAD
 WALK_ROWS = 100  # one step: a few milliseconds on a Raspberry Pi
 AS_WRITTEN, AFTERWARDS = 1, 2  # of the column `late`: so from the beginning, or marked by a note
 
@@ -24,13 +25,14 @@ _NOTES = """SELECT after, kind, note.first, last, id, chain, head, sealed
 
 
 class Row(NamedTuple):
-    """An event as the file has it. mac_check: None before the chain began. salt, commitment: None, as a rule."""
+    """An event as the file has it. link: MAC, check and the head behind it; None before the chain began. salt,
+    commitment: None, as a rule."""
 
     seq: int
     late: int
     revision: int
     boot: str
-    mac_check: bytes | None
+    link: bytes | None
     salt: bytes | None
     commitment: bytes | None
     event: Event
@@ -42,7 +44,7 @@ def rows_between(connection: sqlite3.Connection, above: int, up_to: int) -> list
 
 
 def _row(
-    seq: int, late: int, revision: int, boot: str, mac_check: bytes | None, salt: bytes | None,
+    seq: int, late: int, revision: int, boot: str, link: bytes | None, salt: bytes | None,
     commitment: bytes | None, at_ms: int, trusted: int, door: str, reader: str, medium: str, credential: str | None,
     *words: str,
 ) -> Row:  # fmt: skip
@@ -53,15 +55,15 @@ def _row(
     if trusted not in (0, 1):
         late = -1
     event = Event(at_ms, bool(trusted), door, reader, medium, number, *words)
-    return Row(seq, late, revision, boot, mac_check, salt, commitment, event)
+    return Row(seq, late, revision, boot, link, salt, commitment, event)
 
 
 class NoteRow(NamedTuple):
-    """A note as the file has it. head, sealed: of a BEGIN, else None."""
+    """A note as the file has it. link: MAC, check and the head behind it. head, sealed: of a BEGIN, else None."""
 
     note: Note
     number: int
-    mac_check: bytes
+    link: bytes
     head: bytes | None
     sealed: bytes | None
 
@@ -102,7 +104,7 @@ def commitment_of(row: Row, secrets: Secrets) -> bytes | None:
 class Record(NamedTuple):
     """A record of the chain as the file has it. seq: of the event, or of the one before the note. number: of a note,
     rising; 0 for an event. late: the column's value. begins: the head before a BEGIN. body: None where it cannot be
-    made, `trouble` says why. beyond: what a text has beyond what the body covers. mac_check: stored."""
+    made, `trouble` says why. beyond: what a text has beyond what the body covers. link: MAC, check, head behind it."""
 
     seq: int
     note: Note | None
@@ -111,7 +113,7 @@ class Record(NamedTuple):
     begins: bytes
     body: bytes | None
     beyond: bytes
-    mac_check: bytes
+    link: bytes
     trouble: str
 
 
@@ -141,7 +143,7 @@ def _note_record(log_id: bytes, row: NoteRow) -> Record:
             body, trouble = chain.note_body(log_id, row.note, row.sealed or b""), ""
         except struct.error:
             trouble = "its numbers cannot be"
-    return Record(row.note.after, row.note, row.number, 0, begins, body, b"", row.mac_check, trouble)
+    return Record(row.note.after, row.note, row.number, 0, begins, body, b"", row.link, trouble)
 
 
 def _event_record(log_id: bytes, row: Row, secrets: Secrets) -> Record:
@@ -151,7 +153,7 @@ def _event_record(log_id: bytes, row: Row, secrets: Secrets) -> Record:
             body, trouble = _event_body(log_id, row, secrets)
         except (struct.error, UnicodeEncodeError):
             pass
-    return Record(row.seq, None, 0, row.late, b"", body, beyond(row.event, row.boot), row.mac_check or b"", trouble)
+    return Record(row.seq, None, 0, row.late, b"", body, beyond(row.event, row.boot), row.link or b"", trouble)
 
 
 def _event_body(log_id: bytes, row: Row, secrets: Secrets) -> tuple[bytes | None, str]:
@@ -162,30 +164,6 @@ def _event_body(log_id: bytes, row: Row, secrets: Secrets) -> tuple[bytes | None
         return None, "it names somebody who was erased from it"
     is_late = row.late == AS_WRITTEN
     return chain.event_body(log_id, row.seq, is_late, row.revision, row.boot, row.event, commitment), ""
-
-
-def walk(connection: sqlite3.Connection, log_id: bytes, seq: int, head: bytes, to: int) -> Generator[None, None, bytes]:
-    """The head after event `to`, followed in steps from `head` after event `seq`; b"" where it cannot be followed."""
-    while seq < to and head:
-        seq, head = follow(connection, log_id, seq, head, min(seq + WALK_ROWS, to))
-        yield
-    return head if seq == to else b""
-
-
-def follow(connection: sqlite3.Connection, log_id: bytes, seq: int, head: bytes, to: int) -> tuple[int, bytes]:
-    """(event, the head after it), followed to `to`, or further where numbers are lost; the head is b"" where a number
-    is missing or the chain does not cover a record."""
-    for record in records_between(connection, log_id, seq, to):
-        if record.body is None or len(record.mac_check) != chain.MAC + CHECK:
-            return to, b""
-        if record.seq > seq + (record.note is None):
-            return to, b""  # something before it is missing
-        if record.note is None:
-            seq = record.seq
-        elif record.note.kind == LOST:
-            seq = max(seq, record.note.last)
-        head = chain.head_after(HASHES, head, record.body, record.mac_check[: chain.MAC])
-    return (seq, head) if seq >= to else (to, b"")
 
 
 def beyond(event: Event, boot: str) -> bytes:

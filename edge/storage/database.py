@@ -66,7 +66,8 @@ class _Job(Generic[T]):
 class DatabaseThread:
     """The thread behind one file. Make it with `open`.
 
-    commits: transactions made durable. refused: jobs turned away because the queue was full.
+    commits: transactions made durable. rollbacks: transactions undone. refused: jobs turned away because the queue was
+    full.
     report: how opening went."""
 
     _thread: threading.Thread
@@ -75,6 +76,7 @@ class DatabaseThread:
     def __init__(self, path: Path, max_queue: int) -> None:
         self.path = path
         self.commits = 0
+        self.rollbacks = 0
         self.refused = 0
         self.report = OpenReport(path, False, None, "")
         self._max_queue = max_queue
@@ -128,8 +130,9 @@ class DatabaseThread:
         """Run `work(connection)` in a transaction; the future completes once it is durable.
 
         An exception undoes this work alone. `work` may run a second time, when the group it was in fails, so it
-        does nothing but SQL; `after(result)` runs once, on this thread, after the commit. StorageError (in the
-        future) where the disk refused, the queue is full or the file is closed."""
+        does nothing but SQL, and what it remembers of it holds until `rollbacks` grows; `after(result)` runs once, on
+        this thread, after the commit. StorageError (in the future) where the disk refused, the queue is full or the
+        file is closed."""
         return self._submit(self._writes, _Job(work, after, Future() if future is None else future))
 
     def read(self, work: Callable[[sqlite3.Connection], Any]) -> "Future[Any]":
@@ -297,6 +300,7 @@ class DatabaseThread:
             self._advance(job)
 
     def _roll_back(self) -> None:
+        self.rollbacks += 1
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

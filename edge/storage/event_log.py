@@ -23,7 +23,7 @@ from edge.storage.event_rows import INSERT, READ, LoggedEvent, first_seq, line, 
 from edge.storage.high_water import HighWater, Mark
 from edge.storage.migrations import EVENTS
 from edge.storage.opening import OpenReport
-from edge.storage.state_store import lift_floor, write_kept
+from edge.storage.state_store import write_kept
 from edge.storage.verifying import Countersigned, Verification, Verifier
 
 ALARM_RESERVE = 10  # a full log keeps alarms until it holds a tenth more
@@ -46,6 +46,12 @@ class _Head(NamedTuple):
     dropped: int
     head: bytes
     acked_head: bytes
+
+
+class _TakenUp(NamedTuple):
+    writer: Writer
+    secrets: personal.DaySecrets
+    boot: int
 
 
 class Recording(Future[list[int]]):
@@ -86,8 +92,10 @@ class EventLog:
         self._boot_id = boot_id
         self._keys = keys
         self._check_key, self._wrap_key = keys.key_for(b"check"), keys.key_for(b"wrap")
+        self._known_key = (b"", b"")
+        self._in_hand: _TakenUp | None = None
+        self._put_down_at: tuple[int, int] | None = None  # the connection's changes and rollbacks then
         self._is_nominative = is_nominative
-        self._heads = stretches.Heads()
         identity, self._head, self.start, was_marked = database.read(_read_identity).result()
         self.log_id: bytes = identity
         self._is_filling = False
@@ -185,7 +193,7 @@ class EventLog:
     def stretch(self, first_seq: int, limit: int = 500) -> "Future[Stretch]":
         """At most `limit` contiguous events from `first_seq` on, or from where the numbers go on, with what it takes
         the manager to check them."""
-        return self.database.read(lambda connection: stretches.read_stretch(connection, self._heads, first_seq, limit))
+        return self.database.read(lambda connection: stretches.read_stretch(connection, first_seq, limit))
 
     def acknowledge(self, up_to: int, head: bytes | None = None, proof: bytes = b"") -> "Future[int]":
         """Note that the cloud has everything up to `up_to`; less than before changes nothing. head: of the chain
@@ -203,7 +211,7 @@ class EventLog:
             )
         if up_to <= now.acked:
             return now.acked
-        ours: bytes = yield Read(lambda connection: self._heads.at(connection, up_to))
+        ours: bytes = yield Read(lambda connection: stretches.head_at(connection, up_to))
         if head is not None and head != ours:
             raise AcknowledgeRefused(
                 f"acknowledgement up to {up_to} refused: it is of other events than those recorded here; nothing is "
@@ -302,9 +310,7 @@ class EventLog:
         keep: dict[str, bytes],
         connection: sqlite3.Connection,
     ) -> list[int]:
-        writer = self._writer(connection)
-        boot = _boot_number(connection, self._boot_id)
-        secrets = personal.DaySecrets(connection)
+        writer, secrets, boot = self._taken_up(connection)
         seqs, lines = [], []
         for event in events:
             if writer.last_seq - writer.acked >= self._room_for(event):
@@ -318,18 +324,28 @@ class EventLog:
             else:
                 written, commitment = _unnamed(event)
             try:
-                mac_check = writer.event(recording.late, policy_revision, self._boot_id, event, commitment)
+                link = writer.event(recording.late, policy_revision, self._boot_id, event, commitment)
             except TypeError:
                 raise StorageError(_what_is_wrong(event)) from None
             seqs.append(writer.last_seq)
             bare = None if self._is_nominative else commitment or None
-            lines.append((*line(writer.last_seq, recording.late, policy_revision, written, boot), mac_check, bare))
+            lines.append((*line(writer.last_seq, recording.late, policy_revision, written, boot), link, bare))
         connection.executemany(INSERT, lines)
-        writer.save(self._high_water is not None)
-        lift_floor(connection, max((event.at_ms for event in events if event.trusted), default=0))
+        floor_ms = max([event.at_ms for event in events if event.trusted], default=0)
+        self._known_key = writer.save(self._high_water is not None, floor_ms)
         write_kept(connection, keep)
         recording.seqs, recording.head = seqs, writer.head
+        self._put_down_at = (connection.total_changes, self.database.rollbacks)
         return seqs
+
+    def _taken_up(self, connection: sqlite3.Connection) -> _TakenUp:
+        """What a record goes on from: as the record before left it, unless anything else was written since, or undone.
+        Each statement lets go of the interpreter, and may wait milliseconds for it while other threads work."""
+        if self._in_hand is None or self._put_down_at != (connection.total_changes, self.database.rollbacks):
+            boot = _boot_number(connection, self._boot_id)
+            self._in_hand = _TakenUp(self._writer(connection), personal.DaySecrets(connection), boot)
+        self._put_down_at = None  # until this record is written
+        return self._in_hand
 
     def _room_for(self, event: Event) -> int:
         reserve = self.max_unsent // ALARM_RESERVE if event.result == ALARM else 0
@@ -343,7 +359,7 @@ class EventLog:
             for first, last in _runs(_unmarked(connection, recording.seqs)):
                 connection.execute("UPDATE event SET late = ? WHERE seq BETWEEN ? AND ?", (AFTERWARDS, first, last))
                 writer.late(first, last)
-            writer.save(self._high_water is not None)
+            self._known_key = writer.save(self._high_water is not None)
             return writer.head
 
         def after(head: bytes | None) -> None:
@@ -356,7 +372,7 @@ class EventLog:
 
     def _prune(self, connection: sqlite3.Connection, first: int, up_to: int) -> int:
         """Events go, and their notes and secrets; that they were there stays, and the head behind them."""
-        head = stretches.head_of_pruned(connection, self._heads, self.log_id, up_to)
+        head = stretches.head_at(connection, up_to)
         gone = connection.execute("DELETE FROM event WHERE seq <= ?", (up_to,)).rowcount
         connection.execute("DELETE FROM note WHERE after < ?", (up_to,))
         connection.execute(
@@ -374,7 +390,7 @@ class EventLog:
         return gone
 
     def _writer(self, connection: sqlite3.Connection) -> Writer:
-        return Writer(connection, self._keys, self._check_key, self._wrap_key)
+        return Writer(connection, self._keys, self._check_key, self._wrap_key, self._known_key)
 
     def _remember(self, recording: Recording, seqs: list[int]) -> None:
         now = self._head

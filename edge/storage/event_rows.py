@@ -40,7 +40,7 @@ def first_seq(connection: sqlite3.Connection) -> int:
 
 
 def line(seq: int, late: bool, policy_revision: int, event: Event, boot: int) -> tuple[Any, ...]:
-    """The values for INSERT, but for the last two: MAC and check, and a commitment or None."""
+    """The values for INSERT, but for the last two: the link of the chain, and a commitment or None."""
     credential = None if event.credential is None else str(event.credential)
     return (
         seq, int(late), policy_revision, event.at_ms, int(event.trusted), event.door, event.reader, event.medium,

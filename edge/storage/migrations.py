@@ -72,7 +72,8 @@ def _event_chain(db: "Database") -> None:
     db.execute("ALTER TABLE head ADD COLUMN dropped_noted INTEGER NOT NULL DEFAULT 0")
     db.execute("ALTER TABLE head ADD COLUMN marked INTEGER NOT NULL DEFAULT 0")
     db.execute("ALTER TABLE head ADD COLUMN purged_to INTEGER NOT NULL DEFAULT 0")
-    # chain: MAC and check of the record. salt: where the day's secret is gone. commitment: where the person is gone.
+    # chain: MAC and check of the record, and the head behind it. salt: where the day's secret is gone. commitment:
+    # where the person is gone.
     db.execute("ALTER TABLE event ADD COLUMN chain BLOB")
     db.execute("ALTER TABLE event ADD COLUMN salt BLOB")
     db.execute("ALTER TABLE event ADD COLUMN commitment BLOB")
@@ -96,7 +97,7 @@ def _event_chain(db: "Database") -> None:
         "CREATE TABLE secret (first INTEGER PRIMARY KEY, day INTEGER NOT NULL, secret BLOB NOT NULL, "
         "is_dying INTEGER NOT NULL DEFAULT 0) STRICT"
     )
-    # What is gone from the lower end: at most one row. head_after x'': what went did not fit.
+    # What is gone from the lower end: at most one row. head_after x'': what went was of before the chain.
     db.execute(
         """CREATE TABLE gap (
             id INTEGER PRIMARY KEY CHECK (id = 1),

@@ -108,7 +108,7 @@ def _clear(connection: sqlite3.Connection, rows: Iterable[Row]) -> int:
 
 def _left_of(row: Row, secrets: Secrets) -> bytes | None:
     # None: it is of before the chain, or its secret is missing, which verify says.
-    return commitment_of(row, secrets) if row.mac_check is not None else None
+    return commitment_of(row, secrets) if row.link is not None else None
 
 
 def drop_secrets(connection: sqlite3.Connection, up_to: int) -> None:
@@ -186,7 +186,7 @@ def _bury(connection: sqlite3.Connection, first: int, secret: bytes, above: int)
     salted = [
         (chain.salt_of(HASHES, secret, row.seq), row.seq)
         for row in rows_between(connection, above, up_to)
-        if row.salt is None and row.commitment is None and row.mac_check is not None and chain.is_personal(row.event)
+        if row.salt is None and row.commitment is None and row.link is not None and chain.is_personal(row.event)
     ]
     connection.executemany("UPDATE event SET salt = ? WHERE seq = ?", salted)
     if up_to < last:

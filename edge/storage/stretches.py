@@ -1,98 +1,68 @@
 """Stretches of the log for the manager: contiguous events with what it takes to check them, and heads along the way."""
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from itertools import chain as chained
 
 from edge.decision import chain
-from edge.decision.chain import BEGIN, LOST, Note, Start, Stretch
-from edge.storage.chain_rows import (
-    AS_WRITTEN,
-    CHECK,
-    HASHES,
-    WALK_ROWS,
-    NoteRow,
-    Record,
-    Row,
-    Secrets,
-    follow,
-    notes_between,
-    records_of,
-    rows_between,
-    walk,
-)
+from edge.decision.chain import BEGIN, LOST, Start, Stretch
+from edge.storage.chain_rows import AS_WRITTEN, LINK, NoteRow, Row, Secrets, notes_between, rows_between
 
-KNOWN_HEADS = 64  # that are remembered: the ends of batches under way, and what acknowledgements name
+STEP_ROWS = 25  # a record waits for a step, and each row of it may wait for the interpreter
 
 
-class Heads:
-    """Heads after some events, so that none has to be followed from the beginning. For the storage thread only."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, bytes] = {}
-
-    def remember(self, seq: int, head: bytes) -> None:
-        if head:
-            self._known.pop(seq, None)
-            self._known[seq] = head
-            while len(self._known) > KNOWN_HEADS:
-                del self._known[next(iter(self._known))]
-
-    def forget(self) -> None:
-        self._known.clear()
-
-    def before(self, connection: sqlite3.Connection, seq: int) -> tuple[int, bytes]:
-        """(event, the head after it) of the nearest known one up to `seq`; (seq, b"") where there is none."""
-        known = [(at, head) for at, head in self._known.items() if at <= seq]
-        known += [(at, head) for at, head in stored_heads(connection) if at <= seq and head]
-        return max(known, default=(seq, b""))
-
-    def at(self, connection: sqlite3.Connection, seq: int) -> Generator[None, None, bytes]:
-        """The head after event `seq`, in steps; b"" where no chain covers it, or the records do not fit."""
-        known, head = self.before(connection, seq)
-        log_id = connection.execute("SELECT log_id FROM head").fetchone()[0]
-        head = yield from walk(connection, log_id, known, head, seq)
-        self.remember(seq, head)
-        return head
+def head_at(connection: sqlite3.Connection, seq: int) -> bytes:
+    """The head after event `seq`, as it was recorded; b"" where no chain covers it, or it is not known any more."""
+    row = connection.execute("SELECT chain FROM event WHERE seq = ?", (seq,)).fetchone()
+    if row is not None:
+        return head_in(row[0])
+    known = connection.execute(
+        "SELECT acked_head FROM head WHERE acked = ?1 UNION ALL SELECT head_after FROM gap WHERE last = ?1", (seq,)
+    )
+    return next((head for (head,) in known.fetchall() if head), b"")
 
 
-def stored_heads(connection: sqlite3.Connection) -> list[tuple[int, bytes]]:
-    """(event, the head after it) that the file itself names: what is acknowledged, what is gone, where it began."""
-    return connection.execute(
-        "SELECT acked, acked_head FROM head UNION ALL SELECT last, head_after FROM gap UNION ALL "
-        "SELECT first - 1, head FROM start WHERE NOT EXISTS "
-        "(SELECT 1 FROM note WHERE after = start.first - 1 AND id < start.note)"
-    ).fetchall()
+def head_in(link: bytes | None) -> bytes:
+    """The head behind a record."""
+    return link[-chain.HEAD :] if link is not None and len(link) == LINK else b""
 
 
-def head_of_pruned(connection: sqlite3.Connection, heads: Heads, log_id: bytes, up_to: int) -> bytes:
-    """The head after event `up_to`, followed at once from the nearest known one: of events that are about to go."""
-    known, head = heads.before(connection, up_to)
-    return follow(connection, log_id, known, head, up_to)[1] if head and known < up_to else head
-
-
-def read_stretch(
-    connection: sqlite3.Connection, heads: Heads, first_seq: int, limit: int
-) -> Generator[None, None, Stretch]:
-    """At most `limit` contiguous events from `first_seq` on; where that number is lost, from the next one on. No
-    events where there is none."""
+def read_stretch(connection: sqlite3.Connection, first_seq: int, limit: int) -> Generator[None, None, Stretch]:
+    """At most `limit` contiguous events from `first_seq` on, in steps; where that number is lost, from the next one on.
+    No events where there is none. The heads are those that were recorded: whether they fit is the manager's to say."""
     above, first = _beginning(connection, first_seq)
-    head = yield from heads.at(connection, above)
-    log_id = connection.execute("SELECT log_id FROM head").fetchone()[0]
-    rows = _contiguous(rows_between(connection, above, first - 1 + limit))
+    end = first - 1 + limit
+    found = [chain.plain(())]
+    while first <= end:
+        up_to = min(first - 1 + STEP_ROWS, end)
+        some = _read_step(connection, above, up_to)
+        if not some.events or some.events[0][0] != first:
+            break
+        found.append(some)
+        above = some.events[-1][0]
+        if above < up_to:
+            break
+        first = above + 1
+        yield
+    together = Stretch(*(tuple(chained.from_iterable(parts)) for parts in zip(*found, strict=True)))
+    return together._replace(secrets=tuple(sorted(set(together.secrets))))
+
+
+def _read_step(connection: sqlite3.Connection, above: int, up_to: int) -> Stretch:
+    """What one step finds, with its secrets: they may be gone by the next."""
+    rows = _contiguous(rows_between(connection, above, up_to))
     if not rows:
         return chain.plain(())
     last = rows[-1].seq
-    notes, secrets = notes_between(connection, above, last), Secrets(connection, last)
-    found = yield from _heads(records_of(log_id, rows, notes, secrets), head)
-    heads.remember(last, found[last])
+    notes = notes_between(connection, above, last)
     return Stretch(
-        tuple((row.seq, row.late == AS_WRITTEN, row.revision, row.event) for row in rows),
-        tuple(row.boot for row in rows),
-        tuple(_proof(row) for row in rows),
-        tuple(row.note for row in notes),
-        _needed(rows, secrets),
-        tuple(_start(row) for row in notes if row.note.kind == BEGIN),
-        tuple(found.get(row.seq, b"") for row in rows),
+        tuple([(row.seq, row.late == AS_WRITTEN, row.revision, row.event) for row in rows]),
+        tuple([row.boot for row in rows]),
+        tuple([row.commitment or row.salt or b"" for row in rows]),
+        tuple([row.note for row in notes]),
+        _needed(rows, Secrets(connection, last)),
+        tuple([_start(row) for row in notes if row.note.kind == BEGIN]),
+        tuple([head_in(row.link) for row in rows]),
     )
 
 
@@ -114,27 +84,6 @@ def _contiguous(rows: Sequence[Row]) -> Sequence[Row]:
     return rows
 
 
-def _heads(records: Iterator[Record], head: bytes) -> Generator[None, None, dict[int, bytes]]:
-    """The head after each event, in steps; b"" where no chain covers it, or none any more."""
-    heads = {}
-    for record in records:
-        if record.begins and not head:
-            head = record.begins
-        if head:
-            covered = record.body is not None and len(record.mac_check) == chain.MAC + CHECK
-            mac = record.mac_check[: chain.MAC]
-            head = chain.head_after(HASHES, head, record.body, mac) if covered else b""
-        if record.note is None:
-            heads[record.seq] = head
-            if len(heads) % WALK_ROWS == 0:
-                yield
-    return heads
-
-
-def _proof(row: Row) -> bytes:
-    return row.commitment or row.salt or b""
-
-
 def _needed(rows: Sequence[Row], secrets: Secrets) -> tuple[tuple[int, bytes], ...]:
     """The secrets of those events that have no proof of their own."""
     needed = {
@@ -146,8 +95,7 @@ def _needed(rows: Sequence[Row], secrets: Secrets) -> tuple[tuple[int, bytes], .
 
 
 def _start(row: NoteRow) -> Start:
-    note: Note = row.note
-    return Start(note.first, row.head or b"", row.sealed or b"")
+    return Start(row.note.first, row.head or b"", row.sealed or b"")
 
 
 def start_of(connection: sqlite3.Connection, acked: int) -> Start | None:

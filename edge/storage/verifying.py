@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from edge.decision import chain
 from edge.decision.chain import BEGIN, LATE, LOST
-from edge.storage.chain_rows import AFTERWARDS, CHECK, HASHES, WALK_ROWS, Record, records_between
+from edge.storage.chain_rows import AFTERWARDS, HASHES, LINK, WALK_ROWS, Record, records_between
 from edge.storage.chaining import check_of
 from edge.storage.high_water import Mark
 
@@ -141,7 +141,7 @@ class Verifier:
         if self._head:
             self._check(record)
             self._checked += 1
-        elif record.mac_check:
+        elif record.link:
             raise _Misfit(record.seq, "where its chain began is missing")
         else:
             self._unchained += 1
@@ -168,11 +168,12 @@ class Verifier:
     def _check(self, record: Record) -> None:
         if record.body is None:
             raise _Misfit(record.seq, record.trouble)
-        mac, check = record.mac_check[: chain.MAC], record.mac_check[chain.MAC :]
-        if len(check) != CHECK:
+        if len(record.link) != LINK:
             raise _Misfit(record.seq, "it is outside the chain")
+        mac, check, head = record.link[: chain.MAC], record.link[chain.MAC : -chain.HEAD], record.link[-chain.HEAD :]
         self._head = chain.head_after(HASHES, self._head, record.body, mac)
-        if self._check_key is not None and check != check_of(self._check_key, self._head, record.beyond):
+        is_checked = self._check_key is None or check == check_of(self._check_key, self._head, record.beyond)
+        if head != self._head or not is_checked:
             what = "it" if record.note is None else "the note behind it"
             raise _Misfit(record.seq, f"{what} was changed, or does not follow the record before")
 

@@ -7,7 +7,7 @@ keys and their types. Only `PolicyParts` makes a VerifiedDelta, so nothing unver
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -39,12 +39,12 @@ from edge.uplink.sealing import seal_log_key, seal_name, seal_public, unseal_log
 from edge.uplink.wire import WireError
 
 __all__ = [
-    "Ack", "Ed25519PrivateKey", "EventsBatch", "Hello", "KeyFileError", "LoggedTuple", "ManagerTrust", "PolicyPart",
-    "PolicyParts", "Trust", "WireError", "derived_secret", "encode_ack", "encode_events", "encode_hello",
-    "encode_policy_parts", "fingerprint", "generate_key", "is_slug", "load_manager", "load_private_key",
-    "load_public_key", "policy_digest", "public_bytes", "seal_log_key", "seal_name", "seal_public", "sign",
-    "unseal_log_key", "verify", "verify_ack", "verify_events", "verify_hello", "verify_policy_part", "write_manager",
-    "write_private_key", "write_public_key",
+    "Ack", "CheckedPart", "Ed25519PrivateKey", "EventsBatch", "Hello", "KeyFileError", "LoggedTuple",
+    "ManagerTrust", "PolicyPart", "PolicyParts", "Trust", "WireError", "check_policy_part", "derived_secret",
+    "encode_ack", "encode_events", "encode_hello", "encode_policy_parts", "fingerprint", "generate_key", "is_slug",
+    "load_manager", "load_private_key", "load_public_key", "policy_digest", "public_bytes", "seal_log_key",
+    "seal_name", "seal_public", "sign", "unseal_log_key", "verify", "verify_ack", "verify_events", "verify_hello",
+    "verify_policy_part", "write_manager", "write_private_key", "write_public_key",
 ]  # fmt: skip
 
 MAX_STAGED = 64 * 1024 * 1024  # bytes of rows and keys that wait for the rest of their version
@@ -157,7 +157,14 @@ def verify_events(raw: bytes, trust: Trust) -> EventsBatch:
 def policy_digest(packed_rows: Iterable[bytes]) -> bytes:
     """The digest of a set of packed rows: the sum of their SHA-256 modulo 2^256, 32 bytes big-endian. Against drift,
     not a proof of authenticity."""
-    total = sum(int.from_bytes(hashlib.sha256(row).digest(), "big") for row in packed_rows)
+    return _digest_bytes(_hash_sum(packed_rows))
+
+
+def _hash_sum(packed_rows: Iterable[bytes]) -> int:
+    return sum(int.from_bytes(hashlib.sha256(row).digest(), "big") for row in packed_rows)
+
+
+def _digest_bytes(total: int) -> bytes:
     return (total % (1 << 256)).to_bytes(32, "big")
 
 
@@ -229,6 +236,27 @@ def verify_policy_part(raw: bytes, trust: Trust) -> PolicyPart:
     return messages.policy_part_of(verify(wire.POLICY, raw, trust))
 
 
+class CheckedPart(NamedTuple):
+    """A verified part with the keys of its rows and of those that go, and the sum of the rows' SHA-256. trouble: what
+    is wrong with a row; then there are no keys. Only `check_policy_part` makes one."""
+
+    part: PolicyPart
+    keys: tuple[bytes, ...]
+    hash_sum: int
+    trouble: WireError | None
+
+
+def check_policy_part(raw: bytes, trust: Trust) -> CheckedPart:
+    """All of PolicyParts.add that takes milliseconds and needs nothing but the message: for another thread than the one
+    that opens doors. WireError."""
+    part = verify_policy_part(raw, trust)
+    try:
+        keys = (*map(_key_of_row, part.rows), *map(_checked_key, part.gone))
+    except WireError as trouble:
+        return CheckedPart(part, (), 0, trouble)
+    return CheckedPart(part, keys, _hash_sum(part.rows), None)
+
+
 class PolicyParts:
     """Gathers the verified parts of one policy version, in any order. The newest version wins; what is staged is
     bounded and lives in memory only, so an interrupted one is simply sent again."""
@@ -243,11 +271,12 @@ class PolicyParts:
         """How many parts are missing; 0 when no version is staged."""
         return self._stage.missing if self._stage else 0
 
-    def add(self, raw: bytes, trust: Trust, revision: int) -> VerifiedDelta | None:
-        """Verify one message. The change, once all its parts are here and agree; None as long as some are missing.
-        revision: in force, 0 for none of this epoch. WireError: `version` where the part cannot build on that; what is
-        wrong with a row drops the whole version."""
-        part = verify_policy_part(raw, trust)
+    def add(self, raw: bytes | CheckedPart, trust: Trust, revision: int) -> VerifiedDelta | None:
+        """Verify one message, if it was not checked before. The change, once all its parts are here and agree; None as
+        long as some are missing. revision: in force, 0 for none of this epoch. WireError: `version` where the part
+        cannot build on that; what is wrong with a row drops the whole version."""
+        checked = raw if isinstance(raw, CheckedPart) else check_policy_part(raw, trust)
+        part = checked.part
         _check_version(part, revision, self._stage.first.to_revision if self._stage else 0)
         if part.to_revision in (revision, self._handed):
             self.repeated += 1
@@ -256,7 +285,7 @@ class PolicyParts:
             self._stage = _Stage(part)
         stage = self._stage
         try:
-            self.repeated += not stage.add(part)
+            self.repeated += not stage.add(checked)
             if stage.missing:
                 return None
             stage.check_digest()
@@ -297,7 +326,7 @@ class _Stage:
         self.first = first
         self._parts: dict[int, PolicyPart] = {}
         self._keys: set[bytes] = set()
-        self._size = 0
+        self._size = self._hash_sum = 0
 
     @property
     def missing(self) -> int:
@@ -309,28 +338,27 @@ class _Stage:
             first.from_revision, first.to_revision, first.parts, first.digest,
         )  # fmt: skip
 
-    def add(self, part: PolicyPart) -> bool:
+    def add(self, checked: CheckedPart) -> bool:
         """False: it was here. WireError `malformed` (a row or key that cannot be), `oversized`."""
+        part = checked.part
         if part.part in self._parts:
             return False
         self._size += sum(map(len, part.rows)) + sum(map(len, part.gone))
         if self._size > MAX_STAGED:
             raise WireError(wire.OVERSIZED, f"revision {part.to_revision} has more than {MAX_STAGED} bytes of rows")
-        for row in part.rows:
-            self._add_key(_key_of_row(row), row)
-        for key in part.gone:
-            self._add_key(_checked_key(key), key)
+        if checked.trouble is not None:
+            raise checked.trouble
+        for key, row in zip(checked.keys, (*part.rows, *part.gone), strict=True):
+            if key in self._keys:
+                raise WireError(wire.MALFORMED, f"two rows with the key of {_row_name(row)}")
+            self._keys.add(key)
+        self._hash_sum += checked.hash_sum
         self._parts[part.part] = part
         return True
 
-    def _add_key(self, key: bytes, row: bytes) -> None:
-        if key in self._keys:
-            raise WireError(wire.MALFORMED, f"two rows with the key of {_row_name(row)}")
-        self._keys.add(key)
-
     def check_digest(self) -> None:
         """WireError where a snapshot's rows do not have its digest; a change's is checked by the store."""
-        if self.first.from_revision == 0 and policy_digest(self.ordered()[0]) != self.first.digest:
+        if self.first.from_revision == 0 and _digest_bytes(self._hash_sum) != self.first.digest:
             raise WireError(wire.MALFORMED, f"the rows of revision {self.first.to_revision} do not have its digest")
 
     def ordered(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:

@@ -64,6 +64,14 @@ class PolicyReady(NamedTuple):
     delta: VerifiedDelta
 
 
+class Encoded(NamedTuple):
+    """Events as they go out: the message, and how many of `stretch` it takes; b"" and 0 where there are none."""
+
+    stretch: Stretch
+    raw: bytes
+    takes: int
+
+
 class Refused(NamedTuple):
     """Messages of `kind` were refused. reason: a WireError's. times: how often since this was last said."""
 
@@ -179,16 +187,33 @@ class Sync:
             self._waiting_since_ms = now_ms
         return self.tick(now_ms)
 
-    def events_read(self, first_seq: int, events: Sequence[LoggedTuple] | Stretch, now_ms: int) -> list[Action]:
-        """The answer to NeedEvents; an answer that has been overtaken is ignored."""
+    def encoded(self, events: Sequence[LoggedTuple] | Stretch) -> Encoded:
+        """The answer to NeedEvents, up to the first hole, as a message. Changes nothing: it takes milliseconds, and may
+        be called on any thread."""
+        stretch = _contiguous(events if isinstance(events, Stretch) else chain.plain(events))
+        if not stretch.events:
+            return Encoded(stretch, b"", 0)
+        return Encoded(stretch, *signing.encode_events(self._log_id, stretch, self._trust, self._key))
+
+    def checked(self, payload: bytes) -> signing.CheckedPart:
+        """A part of a policy, verified. Changes nothing: it takes milliseconds, and may be called on any thread.
+        WireError: give `received` the payload itself, so that it is counted."""
+        return signing.check_policy_part(payload, self._trust)
+
+    def events_read(
+        self, first_seq: int, events: Sequence[LoggedTuple] | Stretch | Encoded, now_ms: int
+    ) -> list[Action]:
+        """The answer to NeedEvents; an answer that has been overtaken is ignored. A hole (rows that a damaged disk
+        lost) is counted and stepped over, and the manager's acknowledgement stays before it."""
         if first_seq != self._reading:
             return []
         self._reading = None
-        usable = self._contiguous(events if isinstance(events, Stretch) else chain.plain(events))
+        usable, raw, count = events if isinstance(events, Encoded) else self.encoded(events)
+        if not usable.events or usable.events[0][0] != self._next_seq:
+            self._counts["gaps"] += 1
         if not usable.events:
             self._waiting_since_ms = now_ms
             return []
-        raw, count = signing.encode_events(self._log_id, usable, self._trust, self._key)
         self._next_seq = usable.events[0][0] + count
         sent = chain.cut(usable, count)
         self._under_way.append(_Batch(self._next_seq - 1, now_ms, sent.heads[-1], sent.starts))
@@ -225,13 +250,13 @@ class Sync:
         self._hello_ms = now_ms + min(HELLO_LEAST_MS << self._untaken, HELLO_MS) if self._untaken else now_ms
         return self.tick(now_ms)
 
-    def received(self, suffix: str, payload: bytes, now_ms: int) -> list[Action]:
-        """A message came; suffix: its topic without the controller's prefix."""
+    def received(self, suffix: str, payload: bytes | signing.CheckedPart, now_ms: int) -> list[Action]:
+        """A message came; suffix: its topic without the controller's prefix. A part of a policy may be `checked`."""
         try:
-            if suffix == DOWN_ACK:
-                return self._take_ack(payload, now_ms)
             if suffix == DOWN_POLICY:
                 return self._take_policy(payload, now_ms)
+            if suffix == DOWN_ACK and isinstance(payload, bytes):
+                return self._take_ack(payload, now_ms)
         except WireError as error:
             return self._refuse(wire.ACK if suffix == DOWN_ACK else wire.POLICY, error, now_ms)
         self._counts["ignored_topics"] += 1
@@ -283,17 +308,6 @@ class Sync:
             return []
         self._reading = self._next_seq
         return [NeedEvents(self._next_seq, min(waiting, BATCH_EVENTS))]
-
-    def _contiguous(self, stretch: Stretch) -> Stretch:
-        """The events up to the first hole; a hole (rows that a damaged disk lost) is counted and stepped over, and the
-        manager's acknowledgement stays before it."""
-        events = stretch.events
-        if not events or events[0][0] != self._next_seq:
-            self._counts["gaps"] += 1
-        for i, entry in enumerate(events):
-            if entry[0] != events[0][0] + i:
-                return chain.cut(stretch, i)
-        return stretch
 
     def _take_ack(self, payload: bytes, now_ms: int) -> list[Action]:
         ack = signing.verify_ack(payload, self._trust)
@@ -358,7 +372,7 @@ class Sync:
         """In force; what a former manager left counts as nothing."""
         return self._version[1] if self._version[0] == self._trust.epoch else 0
 
-    def _take_policy(self, payload: bytes, now_ms: int) -> list[Action]:
+    def _take_policy(self, payload: bytes | signing.CheckedPart, now_ms: int) -> list[Action]:
         repeated = self._parts.repeated
         delta = self._parts.add(payload, self._trust, self._revision)
         self._parts_ms = now_ms + PARTS_WAIT_MS if self._parts.waiting else None
@@ -382,3 +396,11 @@ class Sync:
             self._said_ms[case] = now_ms
             actions.append(Refused(kind, error.reason, f"{kind} refused: {error}", self._unsaid.pop(case)))
         return actions
+
+
+def _contiguous(stretch: Stretch) -> Stretch:
+    """The events up to the first hole."""
+    for i, entry in enumerate(stretch.events):
+        if entry[0] != stretch.events[0][0] + i:
+            return chain.cut(stretch, i)
+    return stretch

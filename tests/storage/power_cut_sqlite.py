@@ -187,6 +187,10 @@ class Connection:
     def in_transaction(self) -> bool:
         return self._connection.in_transaction
 
+    @property
+    def total_changes(self) -> int:
+        return self._connection.total_changes()
+
     def close(self) -> None:
         with suppress(apsw.Error):  # nor does sqlite3 say what went wrong when it closes
             self._connection.close()
