@@ -1,5 +1,6 @@
 """Where outputs go: a door's strike to its line, a light to its reader, a call to its modem."""
 
+import time
 from collections.abc import Callable
 
 from edge.config import Config
@@ -26,6 +27,7 @@ class Actuators:
         self._calling: dict[str, Modem] = {}  # door → the modem of its running call, whatever a new policy says
         self._locks: dict[tuple[str, str], int] = {}
         self._held: set[tuple[str, str]] = set()
+        self._pulse_ends_s: dict[tuple[str, str], float] = {}
         self.is_stopping = False  # from now on strikes are only locked
         self.unwired = 0
 
@@ -44,7 +46,14 @@ class Actuators:
             self._held.add(where)
         else:
             self._held.discard(where)
+        self._pulse_ends_s.pop(where, None)
+        if strike.ms not in (HOLD, LOCK):
+            self._pulse_ends_s[where] = time.monotonic() + strike.ms / 1000
         self._move(strike, where)
+
+    def _in_pulse(self) -> set[tuple[str, str]]:
+        now_s = time.monotonic()
+        return {where for where, end_s in self._pulse_ends_s.items() if now_s < end_s}
 
     def hold_again(self) -> None:
         """A line came back, where everything dropped: doors that shall stand open are told so again."""
@@ -53,9 +62,9 @@ class Actuators:
 
     def reader_back(self, reader: str) -> None:
         """A reader is on line again: what it was told meanwhile was lost, so its outputs are told how they shall be
-        now. Never a pulse: whoever was let through then has gone."""
+        now. Never a pulse: whoever was let through then has gone; one that runs ends by the reader's own timer."""
         for where, target in self._targets.items():
-            if is_osdp(target) and osdp_line(target).reader == reader:
+            if is_osdp(target) and osdp_line(target).reader == reader and where not in self._in_pulse():
                 self._move(Strike(*where, HOLD if where in self._held else LOCK), where)
 
     def indicate(self, shown: Indicate) -> None:

@@ -79,6 +79,7 @@ class Agent:
         self._lost_readers: dict[str, asyncio.TimerHandle] = {}  # away, for less than BLIP_S so far
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._kept_version = policies.floor
+        self._policy_said: set[str] = set()
         self._trust_is_kept = False  # that this boot's clock is trusted
         self.decisions = 0  # credentials decided
         self.decision_us = 0.0  # what the last one took
@@ -95,10 +96,20 @@ class Agent:
         self.pairing = Pairing(Path(config.keys) / "osdp.toml", self.hardware.bus_of, self.submit)
         self.actuators = Actuators(config, self.hardware, self._modem_of)
         self.synchroniser: Synchroniser | None = None
-        self.housekeeping = Housekeeping(
-            log, clock, config.keep_events, config.keep_personal_days, self._countersigned, self.submit
+        self._closed_logs = ClosedLogs(
+            Path(config.data),
+            lambda: self.housekeeping.purge_before_ms(),
+            lambda said: self.housekeeping.alarm(said),
         )
-        self._closed_logs = ClosedLogs(Path(config.data), self.housekeeping.purge_before_ms)
+        self.housekeeping = Housekeeping(
+            log,
+            clock,
+            config.keep_events,
+            config.keep_personal_days,
+            self._countersigned,
+            self.submit,
+            self._closed_logs.erase,
+        )
         self.submit(model.Started(kept, SOFTWARE))
 
     @classmethod
@@ -416,6 +427,8 @@ class Agent:
     async def _apply_policy(self, delta: VerifiedDelta) -> tuple[tuple[int, int], bytes]:
         try:
             self._put_in_force(await self.policies.apply(delta))
+            if delta.from_revision == 0:
+                self._policy_said.clear()
         except Exception as error:  # whatever it is, the policy in force goes on, and the manager learns which it is
             self._policy_refused("policy", type(error).__name__, str(error))
             with contextlib.suppress(StorageError):
@@ -431,10 +444,16 @@ class Agent:
     async def _look_at_policy(self) -> None:
         try:
             if not await self.policies.recheck():
-                self.submit(model.LogAlarm("policy.db: its rows were changed; a snapshot is needed"))
+                self._policy_alarm("policy.db: its rows were changed; a snapshot is needed")
                 self._tell_version()
         except StorageError as error:
-            self.submit(model.LogAlarm(str(error)))
+            self._policy_alarm(str(error))
+
+    def _policy_alarm(self, said: str) -> None:
+        """Once for each thing that is wrong, until a policy came that mends it."""
+        if said not in self._policy_said:
+            self._policy_said.add(said)
+            self.submit(model.LogAlarm(said))
 
     def _tell_version(self) -> None:
         if self.synchroniser is not None:
@@ -447,7 +466,7 @@ class Agent:
             try:
                 index = await self.policies.rebuild()
             except POLICY_ERRORS as error:
-                self.submit(model.LogAlarm(f"policy image: {error}"))
+                self._policy_alarm(f"policy image: {error}")
                 await self._look_at_policy()
                 continue
             if index is not None:

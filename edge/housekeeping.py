@@ -4,15 +4,14 @@ Everything runs in slices between records; what is wrong is an alarm, once for e
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from edge.clock import Clock
 from edge.console.api import BadRequestError
 from edge.decision import model
-from edge.storage.errors import StorageError
+from edge.storage.backup import drop_left_copies
 from edge.storage.event_log import EventLog
 from edge.storage.verifying import Countersigned
 
@@ -37,6 +36,7 @@ class Housekeeping:
         keep_personal_days: int,
         countersigned: Countersigned | None,
         submit: Callable[[object], None],
+        erase_closed: Callable[[int | None, str | None], Awaitable[int]] | None = None,
     ) -> None:
         self._log = log
         self._clock = clock
@@ -44,6 +44,7 @@ class Housekeeping:
         self._keep_personal_ms = keep_personal_days * DAY_MS
         self._countersigned = countersigned
         self._submit = submit
+        self._erase_closed = erase_closed
         self._said: set[str] = set()
         self._is_filling = False
         self.last_verified: dict[str, Any] | None = None
@@ -67,6 +68,7 @@ class Housekeeping:
     async def purge(self) -> int:
         """Take the persons from events that are older than they may be kept. Nothing while wall time is not trusted: a
         wild clock must not take everybody."""
+        drop_left_copies(self._log.database.path.parent, time.time())
         purged: int = await asyncio.wrap_future(self._log.purge(self.purge_before_ms()))
         self.purged += purged
         return purged
@@ -81,7 +83,7 @@ class Housekeeping:
         oldest = await asyncio.wrap_future(self._log.read(1, 1))
         found = await asyncio.wrap_future(self._log.verify(self._countersigned))
         if not found.is_whole:
-            self._alarm(f"event {found.bad_seq} does not fit: {found.reason}")
+            self.alarm(f"event {found.bad_seq} does not fit: {found.reason}")
         self.last_verified = {
             "checked": found.checked,
             "unchained": found.unchained,
@@ -100,8 +102,10 @@ class Housekeeping:
         """Acknowledged events beyond what is kept go, a slice at a time."""
         while True:
             pruned = 0
-            with contextlib.suppress(StorageError):
+            try:
                 pruned = await asyncio.wrap_future(self._log.prune(self._keep_events))
+            except Exception as error:  # the doors go on whatever the past is like
+                self.alarm(f"pruning: {error}")
             await asyncio.sleep(BETWEEN_SLICES_S if pruned else PRUNE_EVERY_S)
 
     async def _every(self, first_s: float, every_s: float, work: Callable[[], Any]) -> None:
@@ -109,11 +113,12 @@ class Housekeeping:
         while True:
             try:
                 await work()
-            except StorageError as error:
-                self._alarm(str(error))
+            except Exception as error:  # the doors go on whatever the past is like
+                self.alarm(f"{work.__name__}: {error}")
             await asyncio.sleep(every_s)
 
-    def _alarm(self, said: str) -> None:
+    def alarm(self, said: str) -> None:
+        """Once for each thing that is wrong."""
         if said not in self._said:
             self._said.add(said)
             self._submit(model.LogAlarm(said))
@@ -131,6 +136,9 @@ class Housekeeping:
         number = None if credential is None else int(credential)
         if number is not None and not 0 <= number < 1 << 64:
             raise BadRequestError(f"{credential} is no credential's number")
-        erased = await asyncio.wrap_future(self._log.erase(number, str(call_code) if call_code else None))
+        code = str(call_code) if call_code else None
+        erased = await asyncio.wrap_future(self._log.erase(number, code))
+        if self._erase_closed is not None:
+            erased += await self._erase_closed(number, code)
         self._submit(model.Noted("erased", "", "", f"{erased} events"))
         return {"erased": erased}

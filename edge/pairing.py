@@ -104,11 +104,11 @@ class Pairing:
 
     async def _change(self, reader: str, begin: Callable[[bytes], None]) -> None:
         """Write a new key down, then begin; where it cannot begin, strike it out again."""
-        open_for = next((bus.pairing for bus in self._bus_of.values() if bus.pairing), "")
-        if open_for:
-            raise BadRequestError(f"a pairing window is open for reader {open_for}: one at a time")
         key = key_file.new_key()
         async with self._file:
+            open_for = next((bus.pairing for bus in self._bus_of.values() if bus.pairing), "")
+            if open_for:
+                raise BadRequestError(f"a pairing window is open for reader {open_for}: one at a time")
             await self._propose(reader, key)
             try:
                 begin(key)

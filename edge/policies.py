@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge.decision.index import ImageError, Index
 from edge.decision.policy import PolicyError, VerifiedDelta, compile_image, is_light
-from edge.decision.rows import key_of
+from edge.decision.rows import RowError, key_of
 from edge.storage.errors import StorageError
 from edge.storage.policy_store import PolicyRefused, PolicyStore
 
@@ -53,7 +53,9 @@ class Policies:
         if self.version[1] == 0:
             self._index = await asyncio.to_thread(self._left_over) if self._store.report.set_aside else None
             return self._index
-        self._index = await asyncio.to_thread(self._open_image, self.version, self.digest) or await self._from_rows()
+        self._index = await asyncio.to_thread(self._open_image, self.version, self._store.digest()) or (
+            await self._from_rows()
+        )
         return self._index
 
     async def apply(self, delta: VerifiedDelta) -> Index:
@@ -101,7 +103,7 @@ class Policies:
         async with self._compiling:
             if self._index is None or not self._index.overlaid():
                 return None
-            version, digest = self.version, self.digest
+            version, digest = self.version, self._store.digest()  # as signed, not as found
             self._newer = []
             packed = await asyncio.wrap_future(self._store.rows())
             if self.version != version:
@@ -133,8 +135,9 @@ class Policies:
 
     async def _from_rows(self) -> Index:
         packed = await asyncio.wrap_future(self._store.rows())
-        image = await asyncio.to_thread(_compiled, packed, self.version, self.digest)
-        return await self._keep(image, self.version, self.digest)
+        digest = self._store.digest()
+        image = await asyncio.to_thread(_compiled, packed, self.version, digest)
+        return await self._keep(image, self.version, digest)
 
     async def _keep(self, image: bytes, version: tuple[int, int], digest: bytes) -> Index:
         """Keep the image for the next start; this run can do without the file."""
@@ -182,4 +185,4 @@ def _compiled(packed: Iterable[bytes], version: tuple[int, int], digest: bytes) 
     return compile_image(rows, version, digest, zlib.crc32)
 
 
-POLICY_ERRORS = (PolicyError, PolicyRefused, StorageError, ImageError)
+POLICY_ERRORS = (PolicyError, PolicyRefused, StorageError, ImageError, RowError)

@@ -37,9 +37,11 @@ class ReaderSwitches:
                     self._switches.setdefault(line.reader, []).append(switch)
 
     def line_down(self, reader: str) -> None:
-        """What its switches do from now on is not known: they are new to us when it is back."""
-        for number in [at for name, at in self._levels if name == reader]:
-            del self._levels[reader, number]
+        """What its switches do from now on is not known: they are new to us when it is back. A tamper that was told is
+        told again only after it was over."""
+        for switch in self._switches.get(reader, ()):
+            if switch.kind != "tamper":
+                self._levels.pop((reader, switch.number), None)
 
     def inputs(self, seen: InputsSeen) -> list[object]:
         """What the readers' inputs mean, each change once."""

@@ -9,6 +9,7 @@ from edge.decision.model import ReaderLine
 from edge.lines.gpio import Claim, GpioError, GpioLine, RequestLines, claim_pulses
 
 RECLAIM_S = (0.25, 1.0, 5.0)  # pauses before lines that failed are claimed again; the last one repeats
+GOOD_S = 60.0  # lines that failed and are good for so long are told of when they fail again; flapping ones are not
 READS = 16  # of 64 edges: as many as the kernel keeps
 
 
@@ -56,6 +57,8 @@ class PulseLines:
         self._claim: Claim | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._times = 0  # failures in a row
+        self._failed_s = float("-inf")
         self.trouble = ""
 
     def claim(self) -> None:
@@ -103,23 +106,29 @@ class PulseLines:
     def _fail(self, why: str) -> None:
         self.release()
         self.trouble = why
-        self._deliver(ReaderLine(self._reader.reader, False, why))
-        self._claim_later(0)
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._failed_s >= GOOD_S:
+            self._times = 0
+            self._deliver(ReaderLine(self._reader.reader, False, why))
+        self._claim_later(now_s)
 
-    def _claim_later(self, times: int) -> None:
-        wait_s = RECLAIM_S[min(times, len(RECLAIM_S) - 1)]
-        self._retry = asyncio.get_running_loop().call_later(wait_s, self._claim_again, times)
+    def _claim_later(self, failed_s: float) -> None:
+        self._failed_s = failed_s
+        wait_s = RECLAIM_S[min(self._times, len(RECLAIM_S) - 1)]
+        self._times += 1
+        self._retry = asyncio.get_running_loop().call_later(wait_s, self._claim_again)
 
-    def _claim_again(self, times: int) -> None:
+    def _claim_again(self) -> None:
         try:
             self.claim()
         except GpioError as error:
             self.trouble = str(error)
-            self._claim_later(times + 1)
+            self._claim_later(asyncio.get_running_loop().time())
             return
         self._retry = None
         self.trouble = ""
-        self._deliver(ReaderLine(self._reader.reader, True, ""))
+        if self._times == 1:
+            self._deliver(ReaderLine(self._reader.reader, True, ""))
 
     def _pass_on(self, word: Any) -> None:
         if word is not None:

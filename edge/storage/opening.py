@@ -4,7 +4,6 @@ Set aside means renamed with its journal, never erased: what it holds may still 
 """
 
 import os
-import shutil
 import sqlite3
 from pathlib import Path
 from typing import NamedTuple
@@ -125,13 +124,12 @@ def _copy_back(connection: sqlite3.Connection) -> None:
 
 
 def _keep_unreadable_journal(path: Path) -> None:
-    """SQLite writes over a journal whose header it cannot read, as if it held nothing: keep a copy, with whatever was
-    recorded in it."""
+    """SQLite writes over a journal whose header it cannot read, as if it held nothing: put it aside, with whatever was
+    recorded in it. A rename needs no room."""
     journal = path.with_name(path.name + "-wal")
     if not _is_empty(journal) and not is_readable(journal):
-        copy = _free_name(path)
-        shutil.copyfile(journal, copy.with_name(copy.name + "-wal"))
-        os.chmod(copy.with_name(copy.name + "-wal"), 0o600)
+        aside = _free_name(path)
+        os.rename(journal, aside.with_name(aside.name + "-wal"))
         sync_folder(path.parent)
 
 

@@ -58,7 +58,8 @@ def never_named(event: Event) -> bytes:
 
 def purging(before_ms: int) -> Generator[Step, Any, int]:
     """The steps that take the person from every event up to the newest one of before `before_ms` (utc). Returns from
-    how many. What stands before an old event is older, whatever a clock said when it was written."""
+    how many. What stands before an old event is older, whatever a clock said when it was written; only a trusted time
+    says how old one is, as others stand at the floor."""
     low, high = yield Read(_unpurged)
     newest: int = yield Read(partial(_newest_before, low=low, high=high, before_ms=before_ms))
     count = 0
@@ -84,7 +85,8 @@ def _newest_before(connection: sqlite3.Connection, low: int, high: int, before_m
     newest = low
     for above in range(low, high, SCAN_ROWS):
         found = connection.execute(
-            "SELECT max(seq) FROM event WHERE seq > ? AND seq <= ? AND at_ms < ?", (above, above + SCAN_ROWS, before_ms)
+            "SELECT max(seq) FROM event WHERE seq > ? AND seq <= ? AND at_ms < ? AND trusted",
+            (above, above + SCAN_ROWS, before_ms),
         ).fetchone()[0]
         newest = max(newest, found or 0)
         yield

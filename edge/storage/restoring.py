@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from edge.storage.state_store import StateStore
 NEW = "restoring"  # the folder in which everything new is made
 PLAN = "restore.plan"
 RESTORED = "restored"  # kept: what to write down once the new log is open
+_NUMBER = re.compile(r"^(?:events\.db\.closed-(\d+)|before-restore-(\d+)/events\.db)$")
 KEPT_APART = (".damaged-", ".closed-")  # parts of names of files that stay where they are
 
 Version = tuple[int, int]
@@ -110,7 +112,10 @@ def finish(data: Path) -> bool:
 def closed_logs(data: Path) -> list[Path]:
     """The logs that restores closed, oldest first: those of backups, and those that they took the place of. Each opens
     as an EventLog, whose unsent events go to the cloud under its own id."""
-    return sorted([*data.glob(f"{EVENTS}{KEPT_APART[1]}*[0-9]"), *data.glob(f"before-restore-*/{EVENTS}")])
+    found = [*data.glob(f"{EVENTS}{KEPT_APART[1]}*"), *data.glob(f"before-restore-*/{EVENTS}")]
+    named = [(_NUMBER.match(str(path.relative_to(data))), path) for path in found]
+    numbered = [(int(name[1] or name[2]), path) for name, path in named if name]
+    return [path for _, path in sorted(numbered)]
 
 
 def _look_at_present(data: Path, policy_floor: str) -> Present:
@@ -148,9 +153,9 @@ def _locked(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def version_of(kept: bytes | None) -> Version:
-    """(epoch, revision) of the kept floor of policies."""
+    """(epoch, revision) of the kept floor of policies; (0, 0) where it cannot be read: that must keep nobody out."""
     epoch, _, revision = (kept or b"0 0").partition(b" ")
-    return int(epoch), int(revision)
+    return (int(epoch), int(revision)) if epoch.isdigit() and revision.isdigit() else (0, 0)
 
 
 def _prepare(data: Path, opened: Opened, present: Present, policy_floor: str, with_policy: bool) -> Restored:

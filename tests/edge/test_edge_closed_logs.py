@@ -4,8 +4,10 @@ import asyncio
 
 from edge_controller import NOW_MS
 
+from edge import closed_logs
 from edge.closed_logs import ClosedLogs
 from edge.decision import model
+from edge.storage import restoring
 from edge.storage.event_log import EventLog
 
 DAY_MS = 86_400_000
@@ -21,12 +23,33 @@ class Carrier:
     def __init__(self, log: EventLog, sent: list[tuple[bytes, int]]) -> None:
         self._log, self._sent = log, sent
 
+    def status(self) -> dict[str, object]:
+        return {"connected": True}
+
     async def run(self) -> None:
         while True:
             up_to = min(self._log.acked + 3, self._log.last_seq)
             await asyncio.wrap_future(self._log.acknowledge(up_to))
             self._sent.append((self._log.log_id, up_to))
             await asyncio.sleep(0)
+
+
+class Away:
+    """In place of a Synchroniser whose cloud is away."""
+
+    is_there = False
+
+    def status(self) -> dict[str, object]:
+        return {"connected": self.is_there}
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Deaf(Away):
+    """One whose cloud is there and takes nothing."""
+
+    is_there = True
 
 
 def closed(folder, number: int, events: int) -> bytes:
@@ -42,7 +65,7 @@ def test_closed_logs_are_sent_the_oldest_first_and_once(folder) -> None:
     sent: list[tuple[bytes, int]] = []
 
     async def start() -> None:
-        await ClosedLogs(folder, lambda: 0).send(lambda log: Carrier(log, sent))  # type: ignore[arg-type,return-value]
+        await ClosedLogs(folder, lambda: 0, print).send(lambda log: Carrier(log, sent))  # type: ignore[arg-type,return-value]
 
     asyncio.run(start())
     assert dict(sent) == {ids[0]: 10, ids[1]: 4}
@@ -58,13 +81,54 @@ def test_nobody_stays_named_in_a_closed_log(folder) -> None:
     (folder / "events.db.closed-2").write_bytes(b"no database" * 1000)
     assert b"4600000003" in (folder / "events.db.closed-1").read_bytes()
 
+    said: list[str] = []
+
     async def start() -> None:
-        logs = ClosedLogs(folder, lambda: NOW_MS + DAY_MS)
+        logs = ClosedLogs(folder, lambda: NOW_MS + DAY_MS, said.append)
         purging = asyncio.ensure_future(logs.keep_purging())
         async with asyncio.timeout(30):
             while b"4600000003" in (folder / "events.db.closed-1").read_bytes():
                 await asyncio.sleep(0.02)
+            while not said:
+                await asyncio.sleep(0.02)
         purging.cancel()
 
     asyncio.run(start())
-    assert (folder / "events.db.closed-2").exists() or list(folder.glob("events.db.closed-2.damaged*"))
+    assert "events.db.closed-2: it was damaged" in said[0]
+    assert [path.name for path in folder.glob("*.damaged*")] == ["events.db.closed-2.damaged-1"]
+
+
+def test_one_person_is_erased_from_closed_logs_too(folder) -> None:
+    """Also from one that waits for the cloud meanwhile; the tenth comes after the second."""
+    for number in (1, 2, 10):
+        closed(folder, number, 4)
+    assert [path.name[-2:] for path in restoring.closed_logs(folder)] == ["-1", "-2", "10"]
+
+    async def play() -> None:
+        logs = ClosedLogs(folder, lambda: 0, print)
+        waiting = asyncio.ensure_future(logs.send(lambda log: Away()))  # type: ignore[arg-type,return-value]
+        await asyncio.sleep(0)
+        assert await logs.erase(4_600_000_002, None) == 3
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    asyncio.run(play())
+    for number in (1, 2, 10):
+        assert b"4600000002" not in (folder / f"events.db.closed-{number}").read_bytes()
+        assert b"4600000001" in (folder / f"events.db.closed-{number}").read_bytes()
+
+
+def test_a_log_of_which_the_cloud_takes_no_more_keeps_nobody_waiting(folder, monkeypatch) -> None:
+    """A cloud that is there and acknowledges nothing: an alarm, and the next log's turn."""
+    monkeypatch.setattr(closed_logs, "STUCK_S", 0.3)
+    closed(folder, 1, 4)
+    closed(folder, 2, 4)
+    said: list[str] = []
+
+    async def play() -> None:
+        async with asyncio.timeout(30):
+            await ClosedLogs(folder, lambda: 0, said.append).send(lambda log: Deaf())  # type: ignore[arg-type,return-value]
+
+    asyncio.run(play())
+    assert [line.partition(":")[0] for line in said] == ["events.db.closed-1", "events.db.closed-2"]

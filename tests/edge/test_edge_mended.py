@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import sqlite3
+import time
 from types import SimpleNamespace
 
 import pytest
 from edge_controller import NOW_MS, make
 
-from edge import keyring
+from edge import housekeeping, keyring
 from edge.actuators import Actuators
 from edge.agent import Agent
 from edge.config import load
@@ -103,13 +104,15 @@ def test_a_reader_that_comes_back_is_told_how_its_output_shall_be(folder) -> Non
     gpio = SimpleNamespace(lit=frozenset())
     hardware = SimpleNamespace(bus_of={"r": bus}, gpio=gpio, modems={}, relay_boards={}, simulated=None)
     actuators = Actuators(load(made.config), hardware, lambda door: "")  # type: ignore[arg-type]
-    for ms, again in ((model.HOLD, model.HOLD), (model.LOCK, model.LOCK), (5000, model.LOCK)):
+    for ms, after in ((model.HOLD, [model.HOLD]), (model.LOCK, [model.LOCK]), (60_000, []), (1, [model.LOCK])):
         actuators.strike(model.Strike("d", "door", ms))
+        time.sleep(0.002)  # the last pulse is over
         actuators.reader_back("r")
-        assert told[-2:] == [ms, again]
+        assert told == [ms, *after], "one that still runs is not cut"
+        told.clear()
     actuators.is_stopping = True
     actuators.strike(model.Strike("d", "door", model.HOLD))
-    assert told[-1] == model.LOCK
+    assert told == []
 
 
 def snapshot(revision: int) -> VerifiedDelta:
@@ -179,3 +182,52 @@ def test_an_agent_that_ended_without_being_told_is_an_alarm_at_the_next_start(fo
     assert asyncio.run(life("boot-1", fails=way != "told")) == []
     again = asyncio.run(life("boot-2" if "power" in way else "boot-1", fails=False))
     assert again == (["it ended without being told to, and was started again"] if way == "failed" else [])
+
+
+def test_a_kept_value_that_cannot_be_read_keeps_nobody_out(folder) -> None:
+    """One turned bit in the floor of policies: the agent starts, with the policy that it has."""
+    made = make(folder)
+    config = load(made.config)
+
+    async def life() -> bool:
+        agent = await Agent.start(config, keyring.load(config), DrivenClock(NOW_MS))
+        running = asyncio.ensure_future(agent.run())
+        await agent.settle()
+        agent.submit(model.Noted("anything", "", "", ""))
+        await agent.settle()
+        running.cancel()
+        await asyncio.wait([running])
+        return agent.controller.index is not None
+
+    assert asyncio.run(life())
+    with contextlib.closing(sqlite3.connect(folder / "data" / "events.db", isolation_level=None)) as flipped:
+        assert flipped.execute("UPDATE kept SET value = ? WHERE name = 'policy-floor'", (b"q 1",)).rowcount == 1
+    assert asyncio.run(life())
+
+
+def test_a_row_that_cannot_be_purged_is_an_alarm_and_not_the_end(folder, monkeypatch) -> None:
+    """The doors go on whatever the past is like."""
+    monkeypatch.setattr(housekeeping, "FIRST_PURGE_S", 0.01)
+    made = make(folder)
+    config = load(made.config)
+
+    async def life() -> list[str]:
+        agent = await Agent.start(config, keyring.load(config), DrivenClock(NOW_MS))
+
+        def broken(before_ms: int) -> object:
+            raise OverflowError("int too large to convert")
+
+        monkeypatch.setattr(agent.log, "purge", broken)
+        running = asyncio.ensure_future(agent.run())
+        found: list[str] = []
+        async with asyncio.timeout(30):
+            while not found:
+                alarms = await asyncio.wrap_future(agent.log.query(result="alarm", reason="log"))
+                found = [logged.event.detail for logged in alarms]
+                await asyncio.sleep(0.01)
+        assert not running.done()
+        running.cancel()
+        await asyncio.wait([running])
+        return found
+
+    assert asyncio.run(life()) == ["purge: int too large to convert"]

@@ -301,3 +301,28 @@ def test_an_input_that_the_reader_has_not(folder) -> None:
                 assert not await it.events(medium="exit")
 
         asyncio.run(play())
+
+
+def test_a_press_from_before_the_session_opens_nothing(folder) -> None:
+    """The cable is cut, somebody presses and lets go; when the line is back, what the reader kept of it is no press."""
+    with PtyLine() as line:
+        line.add()
+        made = hall(folder, line, SCBK)
+
+        async def play() -> None:
+            async with at_work(made, line) as it:
+                await it.until_secure()
+                it.inputs(1, 0)
+                await until(lambda: it.agent.controller.doors["hall-b"].leaf_open is False, "the leaf")
+                line.is_cut = True
+                await until(lambda: not it.agent.hardware.buses[0].status()[0]["secure"], "the loss")
+                for states in ((1, 1), (1, 0), (1, 1), (1, 0)):
+                    it.inputs(*states)
+                line.is_cut = False
+                await it.until_secure()
+                it.inputs(0, 0)  # the leaf opens: what came before it has been read
+                await until(lambda: it.agent.controller.doors["hall-b"].leaf_open, "the leaf")
+                assert not await it.events(medium="exit")
+                assert await it.events(reason="forced")
+
+        asyncio.run(play())

@@ -8,6 +8,7 @@ from edge.decision import policy, rows
 from edge.decision.model import BADGE
 from edge.decision.policy import PolicyError, VerifiedDelta
 from edge.policies import FEW_ROWS, Policies
+from edge.storage.errors import StorageError
 from edge.storage.policy_store import PolicyStore
 from edge.uplink.signing import policy_digest
 
@@ -177,6 +178,29 @@ def test_a_large_light_change_is_worked_out_beside_the_loop(tmp_path) -> None:
             assert index.entitlement(BADGE, number) is not None
         rebuilt = await policies.rebuild() or index
         assert rebuilt.entitlement(BADGE, 2000) is not None
+        policies.close()
+
+    asyncio.run(play())
+
+
+def test_rows_that_nobody_signed_never_come_into_force(tmp_path) -> None:
+    """However often the image is made anew, and although the manager is told the digest of the rows as they are."""
+
+    async def play() -> None:
+        site, policies = Site(), Policies(PolicyStore.open(tmp_path / "policy.db"))
+        await policies.apply(site.snapshot())
+        index = await policies.apply(site.change([badge(1000)]))
+        evil = badge(666)
+        put = policies.store.database.write(
+            lambda connection: connection.execute("INSERT INTO row VALUES (?, ?)", (rows.key_of(evil), evil)).rowcount
+        )
+        assert await asyncio.wrap_future(put) == 1
+        for _ in range(3):
+            with pytest.raises(StorageError, match="not those that the manager signed"):
+                await policies.rebuild()
+            assert not await policies.recheck()
+        assert index.entitlement(BADGE, 666) is None
+        assert index.entitlement(BADGE, 1000) is not None
         policies.close()
 
     asyncio.run(play())

@@ -360,7 +360,10 @@ def test_a_part_that_breaks_locks_every_strike(part: str, monkeypatch: pytest.Mo
             monkeypatch.undo()
             assert "BrokenError" in repr(work.running.exception())
             assert not chip.outputs[FOUR]
-            assert work.hardware.activations() == [("four", "door")]
+            # Where a line breaks, the badge at another door may have been decided before: it is a resident's.
+            may_open = {("four", "door"), ("yard", "door")} if part == "reader line" else {("four", "door")}
+            assert work.hardware.activations()[0] == ("four", "door")
+            assert set(work.hardware.activations()) <= may_open
         async with at_work(box) as work:
             assert work.hardware.activations() == []
             await press(work)

@@ -379,7 +379,7 @@ class Link:
         if self.reports.is_stale and self.reports.is_drained(value, self._sent_code):
             self._is_up = True
             self.trouble = ""
-            facts = facts + (Online(describe(self.identity)),)
+            facts = facts + (Online(describe(self.identity)),) + self.reports.inputs_now()
         return facts
 
     def _take_move(self, value, now_ms):

@@ -88,7 +88,12 @@ class Reports:
         if value.states == self._inputs:
             return ()
         self._inputs = value.states
-        return (InputStates(_bools(value.states)),)
+        # While what the reader kept from before comes, only how they stand in the end: no press from before counts.
+        return () if self.is_stale else self.inputs_now()
+
+    def inputs_now(self):
+        """How the inputs stand, as far as it was said in this session."""
+        return () if self._inputs is None else (InputStates(_bools(self._inputs)),)
 
 
 def _bools(states):
