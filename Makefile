@@ -16,7 +16,7 @@ demo: .venv/.demo ## a residence at work (ARGS="--script --json" without a termi
 
 test: .venv/.dev system ## what CI runs: checks and quick sizes
 	@$(MAKE) --no-print-directory check >&2
-	@$(BIN)/python -m pytest -q -m "not full" -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not full" -n 2 --dist loadfile $(ARGS)
 
 test-full: .venv/.dev system ## the long sizes of the requirements as well
 	@$(BIN)/python -m pytest -q $(ARGS)

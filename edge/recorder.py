@@ -42,6 +42,7 @@ class Recorder:
     async def record(self, events: Sequence[Event], keep: Mapping[str, bytes], revision: int, waits: bool) -> str:
         """Make events durable. Returns "" when they are, else why they are not yet: they are then late, and will
         be written as soon as the disk lets them. `waits`: an answer is wanted within the budget."""
+        self._replace_kept(keep)
         recording = self._log.record(events, revision, keep=keep)
         future = asyncio.wrap_future(recording)
         budget_s = BUDGET_S if waits else SILENT_S
@@ -58,7 +59,6 @@ class Recorder:
         except Exception as error:  # an event that no row can hold: it is lost, and that is said
             self.dropped += len(events)
             return self._say(f"an event could not be written: {type(error).__name__}")
-        self._was_kept(keep)
         self._committed()
         if 0 in seqs:
             self._is_full = True
@@ -68,8 +68,8 @@ class Recorder:
             self._say_recovered()
         return ""
 
-    def _was_kept(self, keep: Mapping[str, bytes]) -> None:
-        """What is kept now must not be overwritten by what waits since earlier."""
+    def _replace_kept(self, keep: Mapping[str, bytes]) -> None:
+        """What is to be kept now must not be overwritten by what waits since earlier and may be written meanwhile."""
         for _, _, earlier in self._backlog:
             for name in keep:
                 earlier.pop(name, None)
@@ -90,7 +90,6 @@ class Recorder:
             self.dropped += len(events)
         if error is not None:
             return
-        self._was_kept(keep)
         self._committed()
         self._say_recovered()
 
