@@ -42,8 +42,10 @@ class Manager:
         self.key = signing.generate_key()
         self.device = signing.generate_key()
         public = signing.public_bytes(self.key)
-        self.trust = signing.ManagerTrust(bytes(16), "bench", "bench", public, 1, 1, code_key)
-        self._down = self.trust.trust(signing.public_bytes(self.device))
+        seal_key = signing.seal_public(bytes(range(32)))
+        self.trust = signing.ManagerTrust(bytes(16), "bench", "bench", public, 1, 1, code_key, seal_key)
+        seal_to = signing.device_seal_public(signing.public_bytes(self.device))
+        self._down = self.trust.trust(self.device)._replace(seal_to=seal_to)
         self._held = {rows.key_of(packed): packed for packed in residence.packed()}
         self._residence = residence
         self._sent: dict[bytes, tuple[bytes, int, bytes]] = {}

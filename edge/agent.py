@@ -5,7 +5,6 @@ thread; what they allow follows when they are durable, while the next input is a
 """
 
 import asyncio
-import contextlib
 import os
 import sys
 import time
@@ -17,38 +16,33 @@ from edge.actuators import Actuators
 from edge.answering import SOFTWARE, Answers
 from edge.clock import Clock, boot_id
 from edge.closed_logs import ClosedLogs
+from edge.commanding import Asked, Commands
 from edge.config import Config
+from edge.connectivity import Connectivity
 from edge.console.api import ApiServer
 from edge.decision import model, rows
 from edge.decision.controller import Controller
-from edge.decision.index import Index
-from edge.decision.policy import VerifiedDelta
 from edge.hardware import Hardware
 from edge.housekeeping import Housekeeping
 from edge.keyring import Keyring
 from edge.lines.gpio import RequestLines
 from edge.lines.simulated import Barrier
+from edge.manager_side import ManagerSide
 from edge.pairing import Pairing
 from edge.policies import POLICY_ERRORS, Policies
+from edge.policy_care import PolicyCare
 from edge.presenting import Presenting, Report
 from edge.reader.inputs import InputsSeen, LineDown, LineUp, NotPaired, Paired, ReaderMoved, ReaderNews
 from edge.reader_switches import ReaderSwitches
 from edge.recorder import Recorder
 from edge.storage import restoring
 from edge.storage.backup import drop_left_copies
-from edge.storage.errors import StorageError
 from edge.storage.event_log import EventLog
 from edge.storage.opening import OpenReport
 from edge.storage.policy_store import PolicyStore
 from edge.storage.state_store import StateStore
-from edge.synchronising import Synchroniser
-from edge.uplink.signing import verify_ack
-from edge.uplink.sync import Sync
-from edge.uplink.wire import WireError
 
-REBUILD_EVERY_S = 60.0
 SWITCH_S = 0.0002  # Python's 5 ms is what a door would wait for each thread that works, again and again
-RECHECK_EVERY_S = 24 * 3600.0
 POLICY_FLOOR = "policy-floor"  # kept: the newest policy ever in force, beside policy.db, which may be lost
 RUNNING = "running"  # kept while the agent runs: the boot in which it does
 CLOCK_TRUST = "clock-trust"  # kept: the boot in which a source vouched for wall time
@@ -79,7 +73,6 @@ class Agent:
         self._lost_readers: dict[str, asyncio.TimerHandle] = {}  # away, for less than BLIP_S so far
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._kept_version = policies.floor
-        self._policy_said: set[str] = set()
         self._trust_is_kept = False  # that this boot's clock is trusted
         self.decisions = 0  # credentials decided
         self.decision_us = 0.0  # what the last one took
@@ -95,18 +88,30 @@ class Agent:
         )
         self.pairing = Pairing(Path(config.keys) / "osdp.toml", self.hardware.bus_of, self.submit)
         self.actuators = Actuators(config, self.hardware, self._modem_of)
-        self.synchroniser: Synchroniser | None = None
+        self.connectivity = Connectivity(time.monotonic_ns() // 1_000_000)
         self._closed_logs = ClosedLogs(
             Path(config.data),
             lambda: self.housekeeping.purge_before_ms(),
             lambda said: self.housekeeping.alarm(said),
+        )
+        self.policy_care = PolicyCare(policies, self.submit, lambda: self.manager_side.policy_differs())
+        self.answers = Answers(self)
+        self.manager_side = ManagerSide(
+            config,
+            keys,
+            clock,
+            log,
+            self._closed_logs,
+            self.policy_care,
+            Commands(self.ask, self.answers.status).carry_out,
+            self.connectivity.see,
         )
         self.housekeeping = Housekeeping(
             log,
             clock,
             config.keep_events,
             config.keep_personal_days,
-            self._countersigned,
+            self.manager_side.countersigned,
             self.submit,
             self._closed_logs.erase,
         )
@@ -159,12 +164,12 @@ class Agent:
         if trouble:
             agent.submit(model.LogAlarm(trouble))
         if index is not None:
-            agent._put_in_force(index)
+            agent.policy_care.put_in_force(index)
         return agent
 
     async def run(self) -> None:
         """Until cancelled, or a part breaks: then its exception is raised, with every strike locked."""
-        api = ApiServer(Path(self.config.api), Answers(self).by_op())
+        api = ApiServer(Path(self.config.api), self.answers.by_op())
         await api.start()
         was_told = False
         try:
@@ -174,11 +179,10 @@ class Agent:
                 tasks.create_task(self._watch())
                 tasks.create_task(self.housekeeping.run())
                 tasks.create_task(self._closed_logs.keep_purging())
-                tasks.create_task(self._rebuild_policy())
-                tasks.create_task(self._recheck_policy())
+                tasks.create_task(self.policy_care.keep_rebuilding())
+                tasks.create_task(self.policy_care.keep_checking())
                 self.hardware.start(tasks)
-                if self.config.uplink is not None:
-                    tasks.create_task(self._synchronise())
+                tasks.create_task(self.manager_side.run())
         except asyncio.CancelledError:
             was_told = True
             raise
@@ -218,6 +222,8 @@ class Agent:
             happened = await self._next()
             if isinstance(happened, asyncio.Future):
                 happened.set_result(None)
+            elif isinstance(happened, Asked):
+                happened.answer.set_result(self._handle(happened.value))
             elif isinstance(happened, Barrier):
                 self._spawn(self._answer_barrier(happened.number, set(self._performing)))
             else:
@@ -264,7 +270,13 @@ class Agent:
         del self._lost_readers[down.reader]
         self.submit(model.ReaderLine(down.reader, False, down.detail))
 
-    def _handle(self, happened: object) -> None:
+    async def ask(self, value: object) -> Sequence[object]:
+        """What the core answers to an input; it is performed like any other."""
+        answer: asyncio.Future[Sequence[object]] = asyncio.get_running_loop().create_future()
+        self.submit(Asked(value, answer))
+        return await answer
+
+    def _handle(self, happened: object) -> Sequence[object]:
         moment = self.clock.moment()
         started = time.perf_counter_ns()
         outputs = self.controller.handle(happened, moment)
@@ -272,6 +284,7 @@ class Agent:
             self.decision_us = round((time.perf_counter_ns() - started) / 1000, 1)
             self.decisions += 1
         self._perform(outputs)
+        return outputs
 
     def _perform(self, outputs: Sequence[object]) -> None:
         """In order: what comes before the first record at once, then the records, then what they allow. Lights do
@@ -367,8 +380,7 @@ class Agent:
 
     def _log_committed(self) -> None:
         self.housekeeping.committed()
-        if self.synchroniser is not None:
-            self.synchroniser.log_advanced()
+        self.manager_side.log_advanced()
 
     def _recall_troubles(self, *reports: OpenReport) -> None:
         for report in reports:
@@ -377,106 +389,6 @@ class Agent:
                 self.submit(model.LogAlarm(said))
 
     # --- the policy -----------------------------------------------------------------------------------------
-
-    async def _synchronise(self) -> None:
-        """The logs that restores closed first, then for ever the open one."""
-        await self._closed_logs.send(self._connect)
-        await self._connect(self.log).run()
-
-    def _connect(self, log: EventLog) -> Synchroniser:
-        manager = self.keys.manager
-        version, digest = self._policy_version()
-        sync = Sync(
-            manager.trust(self.keys.device_public),
-            self.keys.device_key,
-            log_id=log.log_id,
-            last_seq=log.last_seq,
-            acked=log.acked,
-            version=version,
-            digest=digest,
-            boot_id=boot_id(),
-            software=SOFTWARE,
-            acked_head=log.acked_head,
-            start=log.start,
-            session=os.urandom(8),
-        )
-        assert self.config.uplink is not None
-        self.synchroniser = Synchroniser(
-            self.config.uplink,
-            manager,
-            boot_id(),
-            log,
-            sync,
-            self._apply_policy,
-            self._policy_refused,
-            lambda: self.clock.moment().trusted,
-        )
-        return self.synchroniser
-
-    def _countersigned(self, message: bytes) -> tuple[bytes, int, bytes] | None:
-        """What the manager acknowledged by a message that was kept; None where it is not the manager's."""
-        try:
-            ack = verify_ack(message, self.keys.manager.trust(self.keys.device_public))
-        except WireError:
-            return None
-        return ack.log_id, ack.up_to, ack.head
-
-    def _policy_version(self) -> tuple[tuple[int, int], bytes]:
-        return self.policies.version, self.policies.digest
-
-    async def _apply_policy(self, delta: VerifiedDelta) -> tuple[tuple[int, int], bytes]:
-        try:
-            self._put_in_force(await self.policies.apply(delta))
-            if delta.from_revision == 0:
-                self._policy_said.clear()
-        except Exception as error:  # whatever it is, the policy in force goes on, and the manager learns which it is
-            self._policy_refused("policy", type(error).__name__, str(error))
-            with contextlib.suppress(StorageError):
-                await self.policies.recheck()  # where its own rows are to blame, the manager is told another digest
-        return self._policy_version()
-
-    async def _recheck_policy(self) -> None:
-        """At the start, and nightly: are the rows still those that the manager signed?"""
-        while True:
-            await self._look_at_policy()
-            await asyncio.sleep(RECHECK_EVERY_S)
-
-    async def _look_at_policy(self) -> None:
-        try:
-            if not await self.policies.recheck():
-                self._policy_alarm("policy.db: its rows were changed; a snapshot is needed")
-                self._tell_version()
-        except StorageError as error:
-            self._policy_alarm(str(error))
-
-    def _policy_alarm(self, said: str) -> None:
-        """Once for each thing that is wrong, until a policy came that mends it."""
-        if said not in self._policy_said:
-            self._policy_said.add(said)
-            self.submit(model.LogAlarm(said))
-
-    def _tell_version(self) -> None:
-        if self.synchroniser is not None:
-            self.synchroniser.policy_differs(*self._policy_version())
-
-    async def _rebuild_policy(self) -> None:
-        """Now and then the changes that lie over the image become part of it."""
-        while True:
-            await asyncio.sleep(REBUILD_EVERY_S)
-            try:
-                index = await self.policies.rebuild()
-            except POLICY_ERRORS as error:
-                self._policy_alarm(f"policy image: {error}")
-                await self._look_at_policy()
-                continue
-            if index is not None:
-                self._put_in_force(index)
-
-    def _put_in_force(self, index: Index) -> None:
-        self.submit(model.PolicyReplaced(index))
-
-    def _policy_refused(self, kind: str, reason: str, message: str) -> None:
-        self.submit(model.Noted(f"{kind}-refused", "", "", f"{reason}: {message}"))
 
     def _door_of(self, reader_id: str) -> str:
         index = self.controller.index

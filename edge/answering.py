@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge import __version__
+from edge.connectivity import badge_of
 from edge.console.api import BadRequestError, Handler
 from edge.decision import model
 from edge.explaining import answer, presented_of
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 SOFTWARE = f"vantail {__version__}"
 CODE_EXPLAINED_S = 1.0
 MOST_EVENTS = 5000  # of one answer
+MOST_WHO = 40  # characters of who commands; the detail of an event has 80
+COMMANDS = ("open", "hold", "release", "lockdown", "forgive")
 FILTERS = {"since_ms", "until_ms", "door", "reader", "result", "reason", "medium", "credential", "text"}
 
 
@@ -32,16 +35,18 @@ class Answers:
     def by_op(self) -> Mapping[str, Handler]:
         """{operation: what answers it}."""
         return {
-            "status": self._status,
+            "status": self.status,
             "events": self._events,
             "explain": self._explain,
             "backup": partial(copy_for_backup, self._agent.log, self._agent.policies.store),
             "reader-move": self._move_reader,
+            "command": self._command,
             **self._agent.pairing.answers,
             **self._agent.housekeeping.answers,
         }
 
-    async def _status(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """How the controller stands; the request says nothing."""
         agent = self._agent
         counts = await asyncio.wrap_future(agent.log.counts())
         moment = agent.clock.moment()
@@ -63,15 +68,34 @@ class Answers:
                 "late": agent.recorder.late,
             },
             "doors": [
-                {"id": door.row.id, "name": door.row.name, "state": door.state, "leaf_open": door.leaf_open}
+                {
+                    "id": door.row.id,
+                    "name": door.row.name,
+                    "state": door.state,
+                    "has_contact": door.has_contact,
+                    "leaf_open": door.leaf_open,
+                }
                 for door in agent.controller.doors.values()
             ],
             "calls": agent.controller.calls(),
             **agent.hardware.status(),
-            "uplink": agent.synchroniser.status() if agent.synchroniser is not None else None,
+            "uplink": agent.manager_side.status(),
+            "sync": self._sync(counts.unsent, moment) if agent.config.uplink is not None else None,
             "decision_us": agent.decision_us,
             "decisions": agent.decisions,
             "unwired_outputs": agent.actuators.unwired,
+        }
+
+    def _sync(self, unsent: int, moment: model.Moment) -> dict[str, Any]:
+        """How this controller and its cloud stand. strip: see Connectivity; the last half hour is the one that runs."""
+        now_ms = time.monotonic_ns() // 1_000_000
+        since_ms = self._agent.connectivity.silent_since(now_ms)
+        return {
+            "badge": badge_of(unsent, since_ms),
+            "waiting": unsent,
+            "silent_s": 0 if since_ms is None else (now_ms - since_ms) // 1000,
+            "silent_since_ms": None if since_ms is None else moment.utc_ms - (now_ms - since_ms),
+            "strip": self._agent.connectivity.strip(now_ms),
         }
 
     async def _events(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,6 +145,23 @@ class Answers:
         if not bus.move(reader, address, baud):
             raise BadRequestError(f"reader {reader} is {status['state']}: it must be on line to be told")
         return {"reader": reader, "address": address, "baud": baud, "was_address": status["address"]}
+
+    async def _command(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What somebody beside the controller asks of a door, or with door "" of every one. It is decided and recorded
+        like the manager's own commands; how it ended is an event of medium "command"."""
+        action, door, who = (request.get(name) for name in ("action", "door", "who"))
+        until_ms = request.get("until_ms") or 0
+        doors = self._agent.controller.doors
+        if action not in COMMANDS:
+            raise BadRequestError(f"unknown action; known are {', '.join(COMMANDS)}")
+        if not isinstance(door, str) or (door and door not in doors):
+            raise BadRequestError(f'unknown door; known are {", ".join(sorted(doors))}, and "" for every one')
+        if not isinstance(who, str) or not 0 < len(who) <= MOST_WHO or not who.isprintable():
+            raise BadRequestError(f"who: say in 1 to {MOST_WHO} printable characters who commands")
+        if type(until_ms) is not int:
+            raise BadRequestError("until_ms: give UTC milliseconds, a whole number")
+        self._agent.submit(model.Command(action, door, until_ms, who))
+        return {"submitted": True}
 
 
 def _event_json(logged: LoggedEvent) -> dict[str, Any]:

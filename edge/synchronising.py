@@ -3,17 +3,30 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from edge.config import Uplink
+from edge.decision.model import Event
 from edge.storage.errors import AcknowledgeRefused, StorageError
 from edge.storage.event_log import EventLog
+from edge.uplink.messages import Command, Notice
 from edge.uplink.mqtt import Connection, TlsFiles, parse_broker
 from edge.uplink.signing import ManagerTrust
-from edge.uplink.sync import DOWN_POLICY, Acknowledged, NeedEvents, PolicyReady, Publish, Refused, Sync
+from edge.uplink.sync import (
+    DOWN_POLICY,
+    Acknowledged,
+    CommandReady,
+    NeedEvents,
+    PolicyReady,
+    Publish,
+    Refused,
+    Sync,
+)
 from edge.uplink.wire import WireError
 
+MOST_UNTOLD = 100  # notices that wait for the thread; the oldest go: what they tell comes with the events
 MOST_UNCHECKED = 64  # parts of policies that wait for the thread; what comes on top is verified at once
 
 
@@ -22,46 +35,58 @@ def _now_ms() -> int:
 
 
 class Synchroniser:
-    """Owns the broker connection. `apply_policy(delta)` stores and puts a policy in force and returns
+    """Owns the broker connection, if there is one. `apply_policy(delta)` stores and puts a policy in force and returns
     (version, digest) as they are afterwards; `refused(kind, reason, message)` is told of refused messages;
-    `clock_trusted()`: whether the dates of certificates mean anything now."""
+    `clock_trusted()`: whether the dates of certificates mean anything now; `carry_out(command)` does what a fresh
+    command asks for and returns the reply's (result, reason, status); `seen(status, now_ms)`: after each step."""
 
     def __init__(
         self,
-        uplink: Uplink,
+        uplink: Uplink | None,
         manager: ManagerTrust,
         boot_id: str,
         log: EventLog,
         sync: Sync,
         apply_policy: Callable[[Any], Awaitable[tuple[tuple[int, int], bytes]]],
         refused: Callable[[str, str, str], None],
-        clock_trusted: Callable[[], bool] = lambda: True,
+        clock_trusted: Callable[[], bool],
+        carry_out: Callable[[Command], Awaitable[tuple[str, str, str]]],
+        seen: Callable[[dict[str, object], int], None],
     ) -> None:
         self._sync = sync
         self._log = log
         self._apply_policy = apply_policy
         self._refused = refused
+        self._carry_out = carry_out
+        self._seen = seen
+        self._untold: deque[Notice] = deque(maxlen=MOST_UNTOLD)
+        self._is_telling = False
         self._wake = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
         self._unchecked = 0
         self._beside = asyncio.Lock()  # one thread at a time takes the interpreter from the loop
-        tls = TlsFiles(uplink.ca, uplink.certificate, uplink.key) if uplink.ca or uplink.certificate else None
-        self._line = Connection(
+        self._line = self._open_line(uplink, manager, boot_id, clock_trusted) if uplink is not None else None
+
+    def _open_line(
+        self, uplink: Uplink, manager: ManagerTrust, boot_id: str, clock_trusted: Callable[[], bool]
+    ) -> Connection:
+        return Connection(
             parse_broker(uplink.broker),
             manager.site,
             manager.controller,
             boot_id,
             loop=asyncio.get_running_loop(),
-            connected=lambda: self._perform(sync.connected(_now_ms())),
-            disconnected=lambda detail: self._perform(sync.disconnected(_now_ms())),
-            received=self._received,
-            tls=tls,
+            connected=lambda: self._perform(self._sync.connected(_now_ms())),
+            disconnected=lambda detail: self._perform(self._sync.disconnected(_now_ms())),
+            received=self.received,
+            tls=TlsFiles(uplink.ca, uplink.certificate, uplink.key) if uplink.ca or uplink.certificate else None,
             clock_trusted=clock_trusted,
         )
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._line.start()
+        if self._line is not None:
+            self._line.start()
         try:
             while True:
                 deadline = self._sync.next_deadline()
@@ -72,7 +97,8 @@ class Synchroniser:
                 self._perform(self._sync.tick(_now_ms()))
                 self._wake.clear()  # what was just performed is in the next deadline
         finally:
-            await asyncio.to_thread(self._line.stop)
+            if self._line is not None:
+                await asyncio.to_thread(self._line.stop)
 
     def log_advanced(self) -> None:
         """Events were committed."""
@@ -83,9 +109,27 @@ class Synchroniser:
         self._perform(self._sync.policy_changed(version, digest, _now_ms()))
 
     def status(self) -> dict[str, Any]:
-        return {**self._sync.status(), "line": self._line.status()}
+        return {**self._sync.status(), "line": self._line.status() if self._line is not None else None}
 
-    def _received(self, suffix: str, payload: bytes) -> None:
+    def tell(self, log_id: bytes, seqs: Sequence[int], events: Sequence[Event]) -> None:
+        """Show events at once, each under its number in the log; one that the log had no room for has number 0."""
+        if self._line is None or not self._line.is_connected:
+            return
+        self._untold.extend(Notice(log_id, seq, event) for seq, event in zip(seqs, events, strict=True) if seq)
+        if self._untold and not self._is_telling:
+            self._is_telling = True
+            self._begin(self._tell())
+
+    async def _tell(self) -> None:
+        try:
+            while self._untold:
+                async with self._beside:
+                    raw = await asyncio.to_thread(self._sync.notice, self._untold.popleft())
+                self._perform(self._sync.noticed(raw))
+        finally:
+            self._is_telling = False
+
+    def received(self, suffix: str, payload: bytes) -> None:
         """A message came. A part of a policy is verified beside the loop: a thousand rows take milliseconds."""
         if suffix == DOWN_POLICY and self._unchecked < MOST_UNCHECKED:
             self._unchecked += 1
@@ -112,15 +156,17 @@ class Synchroniser:
     def _perform(self, actions: list[Any]) -> None:
         for action in actions:
             match action:
-                case Publish(suffix, payload):
-                    self._line.publish(suffix, payload)
+                case Publish(suffix, payload, qos):
+                    if self._line is not None:
+                        self._line.publish(suffix, payload, qos)
                 case Refused(kind, reason, message):
                     self._refused(kind, reason, message)
-                case NeedEvents() | Acknowledged() | PolicyReady():
+                case NeedEvents() | Acknowledged() | PolicyReady() | CommandReady():
                     self._begin(self._wait_for(action))
         self._wake.set()
+        self._seen(self._sync.status(), _now_ms())
 
-    async def _wait_for(self, action: NeedEvents | Acknowledged | PolicyReady) -> None:
+    async def _wait_for(self, action: NeedEvents | Acknowledged | PolicyReady | CommandReady) -> None:
         match action:
             case NeedEvents(first_seq, limit):
                 try:
@@ -141,3 +187,5 @@ class Synchroniser:
             case PolicyReady(delta):
                 version, digest = await self._apply_policy(delta)
                 self._perform(self._sync.policy_changed(version, digest, _now_ms()))
+            case CommandReady(command):
+                self._perform(self._sync.command_done(command, *await self._carry_out(command)))

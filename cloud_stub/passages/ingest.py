@@ -57,8 +57,8 @@ class Ingest:
             return []
         try:
             if kind == "hello":
-                return self._hello(controller, signing.verify_hello(payload, trust_of(controller)), now)
-            return self._events(controller, signing.verify_events(payload, trust_of(controller)), now)
+                return self._hello(controller, signing.verify_hello(payload, self._trust(controller)), now)
+            return self._events(controller, signing.verify_events(payload, self._trust(controller)), now)
         except WireError as error:
             tally.add(f"refused-{error.reason}", f"{site}/{slug} {kind}: {error}", now)
             _log.warning("%s/%s: %s refused: %s", site, slug, kind, error)
@@ -109,8 +109,11 @@ class Ingest:
                 controller.slug, log_id.hex(), found.kind, found.first, found.last,
             )  # fmt: skip
 
+    def _trust(self, controller: Controller) -> signing.Trust:
+        return trust_of(controller, self._seal_key)
+
     def _ack(self, controller: Controller, log_id: bytes, recorded: recording.Recorded) -> Message:
-        trust, up_to = trust_of(controller), recorded.acknowledged
+        trust, up_to = self._trust(controller), recorded.acknowledged
         payload = signing.encode_ack(log_id, up_to, trust, self._key, recorded.head)
         return Message(down_topic(controller, "ack"), payload)
 
@@ -119,18 +122,21 @@ class Ingest:
         if not rows:
             return []
         self._sent[controller.pk] = (controller.revision, now)
-        parts = signing.encode_policy_parts(rows, controller.revision, trust_of(controller), self._key)
+        parts = signing.encode_policy_parts(rows, controller.revision, self._trust(controller), self._key)
         _log.info("%s: policy revision %d sent in %d parts", controller.slug, controller.revision, len(parts))
         return [Message(down_topic(controller, "policy"), part) for part in parts]
 
 
-def trust_of(controller: Controller) -> signing.Trust:
-    """Who must have signed what comes from a controller, and how what goes to it is addressed."""
+def trust_of(controller: Controller, seal_key: bytes) -> signing.Trust:
+    """Who must have signed what comes from a controller, and how what goes to it is addressed. seal_key: private, of
+    what is sealed to us."""
     return signing.Trust(
         site_uid=bytes.fromhex(controller.site.uid),
         controller=bytes.fromhex(controller.fingerprint),
         epoch=controller.epoch,
         public_key=bytes.fromhex(controller.device_key),
+        seal_to=signing.device_seal_public(bytes.fromhex(controller.device_key)),
+        unseal=seal_key,
     )
 
 

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from edge.decision import chain, model
 from edge.decision.chain import Note, Stretch
 from edge.uplink import wire
-from edge.uplink.messages import MAX_TEXT, MAX_UINT
+from edge.uplink.fields import MAX_TEXT, MAX_UINT
 from edge.uplink.wire import WireError
 
 LoggedTuple = tuple[int, bool, int, model.Event]

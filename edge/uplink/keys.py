@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from edge.uplink.sealing import device_seal_private
+
 _KEY_SIZE = 32  # Ed25519 (RFC 8032): private seed and public key
 _UID_SIZE = 16
 _SLUG = re.compile(r"[a-z0-9-]{1,64}")
@@ -33,20 +35,27 @@ class KeyFileError(Exception):
 
 
 class Trust(NamedTuple):
-    """Who talks with whom: what every signed message names, and the key that must have signed what comes in.
-    site_uid: 16 bytes. controller: the device's fingerprint, 16 bytes. public_key: the other side's, 32 bytes."""
+    """Who talks with whom: what every signed message names, the key that must have signed what comes in, and who may
+    read what is sealed. site_uid: 16 bytes. controller: the device's fingerprint, 16 bytes. public_key: the other
+    side's, 32 bytes. seal_to: the other side's seal key, 32 bytes; b"": nothing can be sealed to it. unseal: the
+    private half of our own, never printed."""
 
     site_uid: bytes
     controller: bytes
     epoch: int
     public_key: bytes
+    seal_to: bytes = b""
+    unseal: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Trust(site={self.site_uid.hex()[:8]}, controller={self.controller.hex()[:8]}, epoch={self.epoch})"
 
 
 class ManagerTrust(NamedTuple):
     """manager.toml: the one manager that a controller obeys. site, controller: slugs, the words of the topics.
     manager_key: public. code_key: 32 secret bytes, never printed. seal_key: what only the manager may read is sealed
-    to it (edge/uplink/sealing.py); b"" where an older manager wrote the file: then the manager cannot check the log's
-    chain until the controller is provisioned again, and the doors go on."""
+    to it (edge/uplink/sealing.py); b"" where an older manager wrote the file: then no event leaves the controller until
+    it is provisioned again, and the doors go on."""
 
     site_uid: bytes
     site: str
@@ -57,9 +66,11 @@ class ManagerTrust(NamedTuple):
     code_key: bytes
     seal_key: bytes = b""
 
-    def trust(self, device_public: bytes) -> Trust:
-        """What this controller checks messages from the manager against, and addresses its own with."""
-        return Trust(self.site_uid, fingerprint(device_public), self.epoch, self.manager_key)
+    def trust(self, device_key: Ed25519PrivateKey) -> Trust:
+        """What the controller with this key checks messages from the manager against, and addresses its own with."""
+        unseal = device_seal_private(device_key.private_bytes_raw())
+        controller = fingerprint(public_bytes(device_key))
+        return Trust(self.site_uid, controller, self.epoch, self.manager_key, self.seal_key, unseal)
 
     def __repr__(self) -> str:
         return f"ManagerTrust(site={self.site!r}, controller={self.controller!r}, epoch={self.epoch})"

@@ -1,24 +1,15 @@
 """What the messages say: typed values on one side, the signed payload's map on the other. docs/wire.cddl is the norm.
 
-Every payload begins {kind, site, controller, epoch}; `BODIES` names what follows, key by key. What arrives here are
-the plain values that `wire` decoded; each one's type and size is checked before it is used.
+What arrives here was decoded by `wire`, and is of the keys and types that `fields` demands.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from edge.decision.model import Event
 from edge.uplink import wire
+from edge.uplink.fields import MAX_PARTS, MAX_TEXT, is_bytes_list
 from edge.uplink.wire import WireError
-
-UID_SIZE = 16  # site uid, controller fingerprint, log id
-DIGEST_SIZE = 32
-HEAD_SIZE = 32  # of the chain (edge/decision/chain.py)
-SEALED_SIZE = 80  # a sealed key: 32 bytes and sealing.OVERHEAD
-SESSION_SIZE = 8
-MAX_STARTS = 16  # of the chain, in one batch
-MAX_UINT = 0xFFFF_FFFF_FFFF_FFFF
-MAX_TEXT = 200  # characters
-MAX_PARTS = 4096
 
 
 class Hello(NamedTuple):
@@ -62,108 +53,39 @@ class Ack(NamedTuple):
     head: bytes = b""
 
 
-def _uint(value: object) -> bool:
-    return type(value) is int and 0 <= value <= MAX_UINT
+class Notice(NamedTuple):
+    """An event that was just recorded, for eyes only: nothing counts it. log_id: 16 bytes. seq: its number there."""
+
+    log_id: bytes
+    seq: int
+    event: Event
 
 
-def _uid(value: object) -> bool:
-    return type(value) is bytes and len(value) == UID_SIZE
+class Command(NamedTuple):
+    """What the manager wants done now. request: the 8 bytes of the challenge's. challenge: the controller's 16 bytes.
+    action: one of ACTIONS. door: its id, "" for all. until_ms: utc, of a hold, else 0. who: asks for it, for people.
+    credential: of the person who opens by mobile: then it is decided like any credential; None where the manager
+    opens."""
+
+    request: bytes
+    challenge: bytes
+    action: str
+    door: str = ""
+    until_ms: int = 0
+    who: str = ""
+    credential: int | None = None
 
 
-def _digest(value: object) -> bool:
-    return type(value) is bytes and len(value) == DIGEST_SIZE
+class Reply(NamedTuple):
+    """A controller's answer to what has the same `request`: a `challenge` (16 bytes; then result is ""), or what became
+    of the command. result: "open", "denied", "done" or "refused". reason: a stable word, or "". status: JSON of the
+    agent's status where that was asked for, else ""."""
 
-
-def _bytes(value: object) -> bool:
-    return type(value) is bytes
-
-
-def _text(value: object) -> bool:
-    return type(value) is str and len(value) <= MAX_TEXT
-
-
-def _bytes_list(value: object) -> bool:
-    return type(value) is list and all(type(entry) is bytes for entry in value)
-
-
-def _head(value: object) -> bool:
-    return type(value) is bytes and len(value) in (0, HEAD_SIZE)
-
-
-def _session(value: object) -> bool:
-    return type(value) is bytes and len(value) == SESSION_SIZE
-
-
-def _start(value: object) -> bool:
-    """[] or [first event, sealed key]."""
-    if type(value) is not list or len(value) not in (0, 2):
-        return False
-    return not value or (_uint(value[0]) and _sealed(value[1]))
-
-
-def _sealed(value: object) -> bool:
-    return type(value) is bytes and len(value) in (0, SEALED_SIZE)
-
-
-def _starts(value: object) -> bool:
-    return type(value) is list and len(value) <= MAX_STARTS and all(map(_is_start, value))
-
-
-def _is_start(entry: object) -> bool:
-    if type(entry) is not list or len(entry) != 3:
-        return False
-    return _uint(entry[0]) and _digest(entry[1]) and _sealed(entry[2])
-
-
-def _secrets(value: object) -> bool:
-    return type(value) is list and len(value) <= wire.MAX_BATCH_EVENTS and all(map(_is_secret, value))
-
-
-def _is_secret(entry: object) -> bool:
-    return type(entry) is list and len(entry) == 2 and _uint(entry[0]) and _digest(entry[1])
-
-
-_Check = Callable[[object], bool]
-ENVELOPE: dict[str, _Check] = {"kind": _text, "site": _uid, "controller": _uid, "epoch": _uint}
-BODIES: dict[str, dict[str, _Check]] = {
-    wire.HELLO: {
-        "revision": _uint, "digest": _digest, "log": _uid, "last": _uint, "acked": _uint, "head": _head,
-        "began": _start, "session": _session, "said": _uint, "boot": _text, "software": _text,
-    },
-    wire.POLICY: {
-        "from": _uint, "to": _uint, "part": _uint, "parts": _uint, "rows": _bytes, "gone": _bytes_list,
-        "digest": _digest,
-    },
-    wire.EVENTS: {
-        "log": _uid, "first": _uint, "head": _head, "starts": _starts, "secrets": _secrets, "columns": _bytes,
-    },
-    wire.ACK: {"log": _uid, "up_to": _uint, "head": _head},
-}  # fmt: skip
-
-
-def check_envelope(kind: str, payload: object) -> dict[str, Any]:
-    """A decoded payload that begins with the four keys of every message and calls itself `kind`. WireError
-    `malformed`, `kind`. Whom it addresses is not looked at."""
-    if type(payload) is not dict or list(payload)[: len(ENVELOPE)] != list(ENVELOPE):
-        raise WireError(wire.MALFORMED, f"it does not begin with {', '.join(ENVELOPE)}")
-    _check_values(payload, ENVELOPE)
-    if payload["kind"] != kind:
-        raise WireError(wire.KIND, f"it calls itself {payload['kind'][:20]!r} where a {kind} is expected")
-    return payload
-
-
-def check_body(kind: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """The same payload, with exactly the keys of its kind, each of its type. WireError `unknown-key`, `malformed`."""
-    body = BODIES[kind]
-    wire.require_keys(payload, (*ENVELOPE, *body), kind)
-    _check_values(payload, body)
-    return payload
-
-
-def _check_values(payload: Mapping[str, object], checks: Mapping[str, _Check]) -> None:
-    for key, is_right in checks.items():
-        if not is_right(payload[key]):
-            raise WireError(wire.MALFORMED, f"the value of {key!r} is not what the key stands for")
+    request: bytes
+    challenge: bytes = b""
+    result: str = ""
+    reason: str = ""
+    status: str = ""
 
 
 def hello_body(hello: Hello) -> dict[str, object]:
@@ -227,7 +149,7 @@ def policy_part_of(payload: Mapping[str, Any]) -> PolicyPart:
     if payload["from"] == 0 and payload["gone"]:
         raise WireError(wire.MALFORMED, "a snapshot takes rows away; it replaces everything as it is")
     packed = wire.decode(wire.inflate(payload["rows"]))
-    if not _bytes_list(packed):
+    if not is_bytes_list(packed):
         raise WireError(wire.MALFORMED, "the rows are not a list of byte strings")
     return PolicyPart(
         payload["from"],
@@ -248,3 +170,73 @@ def ack_body(ack: Ack) -> dict[str, object]:
 def ack_of(payload: Mapping[str, Any]) -> Ack:
     """A checked payload as a value."""
     return Ack(payload["log"], payload["up_to"], payload["head"])
+
+
+def notice_body(notice: Notice) -> dict[str, object]:
+    """The keys of a notice; a text that is too long is cut."""
+    event = notice.event
+    door, reader, medium, result, reason, output, detail = (
+        text[:MAX_TEXT]
+        for text in (event.door, event.reader, event.medium, event.result, event.reason, event.output, event.detail)
+    )
+    return {
+        "log": notice.log_id,
+        "seq": notice.seq,
+        "at": event.at_ms,
+        "trusted": event.trusted,
+        "door": door,
+        "reader": reader,
+        "medium": medium,
+        "credential": event.credential,
+        "result": result,
+        "reason": reason,
+        "output": output,
+        "detail": detail,
+    }
+
+
+def notice_of(payload: Mapping[str, Any]) -> Notice:
+    """A checked payload as a value."""
+    event = Event(
+        payload["at"], payload["trusted"], payload["door"], payload["reader"], payload["medium"], payload["credential"],
+        payload["result"], payload["reason"], payload["output"], payload["detail"],
+    )  # fmt: skip
+    return Notice(payload["log"], payload["seq"], event)
+
+
+def command_body(command: Command) -> dict[str, object]:
+    """The keys of a command."""
+    return {
+        "request": command.request,
+        "challenge": command.challenge,
+        "action": command.action,
+        "door": command.door,
+        "until": command.until_ms,
+        "who": command.who[:MAX_TEXT],
+        "credential": command.credential,
+    }
+
+
+def command_of(payload: Mapping[str, Any]) -> Command:
+    """A checked payload as a value. WireError `malformed` where a person's credential shall do more than open."""
+    if payload["credential"] is not None and payload["action"] != "open":
+        raise WireError(wire.MALFORMED, f"a person's credential that shall {payload['action']}; it may only open")
+    return Command(
+        payload["request"],
+        payload["challenge"],
+        payload["action"],
+        payload["door"],
+        payload["until"],
+        payload["who"],
+        payload["credential"],
+    )
+
+
+def reply_body(reply: Reply) -> dict[str, object]:
+    """The keys of a reply."""
+    return reply._asdict()
+
+
+def reply_of(payload: Mapping[str, Any]) -> Reply:
+    """A checked payload as a value."""
+    return Reply(**payload)

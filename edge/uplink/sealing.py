@@ -1,10 +1,14 @@
-"""Sealing to the manager: only who has the private half of `seal_key` can read it.
+"""Sealing to one reader: only who has the private half of a seal key can read it.
 
 X25519 (RFC 7748) with a new key each time, HKDF-SHA256 (RFC 5869) over both public halves, ChaCha20-Poly1305 (RFC
 8439). A key is used for one text, so that the nonce is zero. 32 bytes of the new public half, the text, 16 of a tag.
+
+The manager has a seal key of its own. A device's seal key is its signing key, mapped from Ed25519's curve to X25519's
+(RFC 7748, section 4.1), so that whoever knows a device can seal to it.
 """
 
 import hashlib
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -15,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY_SIZE = 32
 OVERHEAD = 48  # bytes that a sealed text is longer
 _NONCE = bytes(12)
+_PRIME = (1 << 255) - 19
 
 
 def seal(seal_key: bytes, text: bytes, what: bytes) -> bytes:
@@ -41,6 +46,21 @@ def unseal(private_key: bytes, sealed: bytes, what: bytes) -> bytes | None:
 def seal_public(private_key: bytes) -> bytes:
     """The public half, 32 bytes, of a private key of 32 bytes."""
     return X25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw()
+
+
+@lru_cache(maxsize=4096)
+def device_seal_public(device_public: bytes) -> bytes:
+    """The seal key, 32 bytes, of the device with this Ed25519 key. ValueError where no point has it."""
+    y = int.from_bytes(device_public, "little") & ((1 << 255) - 1)
+    if len(device_public) != KEY_SIZE or y >= _PRIME or y == 1:
+        raise ValueError("not an Ed25519 key")
+    return ((1 + y) * pow(1 - y, -1, _PRIME) % _PRIME).to_bytes(KEY_SIZE, "little")
+
+
+def device_seal_private(device_private: bytes) -> bytes:
+    """The private half, 32 bytes, of a device's seal key: the scalar of its Ed25519 seed (RFC 8032, section 5.1.5);
+    X25519 clamps it alike."""
+    return hashlib.sha512(device_private).digest()[:KEY_SIZE]
 
 
 def seal_log_key(seal_key: bytes, key: bytes, log_id: bytes, first: int) -> bytes:

@@ -2,21 +2,19 @@
 
 Both sides use this file: the edge with its device key, the manager's side with its operational key. The order of
 `verify` is a contract: size, frame, signature (COSE external_aad is the kind), strict CBOR, kind, addressee, epoch,
-keys and their types. Only `PolicyParts` makes a VerifiedDelta, so nothing unverified can enter the store.
+the seal of a sealed kind, keys and their types.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edge.decision import chain
-from edge.decision import rows as policy_rows
 from edge.decision.chain import Start, Stretch
-from edge.decision.policy import VerifiedDelta
-from edge.uplink import messages, wire
+from edge.uplink import fields, messages, wire
 from edge.uplink.columns import MAX_NOTES, EventsBatch, LoggedTuple, pack_columns, unpack_columns
 from edge.uplink.keys import (
     KeyFileError,
@@ -34,34 +32,46 @@ from edge.uplink.keys import (
     write_private_key,
     write_public_key,
 )
-from edge.uplink.messages import Ack, Hello, PolicyPart
-from edge.uplink.sealing import seal_log_key, seal_name, seal_public, unseal_log_key
+from edge.uplink.messages import Ack, Command, Hello, Notice, PolicyPart, Reply
+from edge.uplink.sealing import (
+    device_seal_public,
+    seal,
+    seal_log_key,
+    seal_name,
+    seal_public,
+    unseal,
+    unseal_log_key,
+)
 from edge.uplink.wire import WireError
 
 __all__ = [
-    "Ack", "CheckedPart", "Ed25519PrivateKey", "EventsBatch", "Hello", "KeyFileError", "LoggedTuple",
-    "ManagerTrust", "PolicyPart", "PolicyParts", "Trust", "WireError", "check_policy_part", "derived_secret",
-    "encode_ack", "encode_events", "encode_hello", "encode_policy_parts", "fingerprint", "generate_key", "is_slug",
-    "load_manager", "load_private_key", "load_public_key", "policy_digest", "public_bytes", "seal_log_key",
-    "seal_name", "seal_public", "sign", "unseal_log_key", "verify", "verify_ack", "verify_events", "verify_hello",
-    "verify_policy_part", "write_manager", "write_private_key", "write_public_key",
+    "Ack", "Command", "Ed25519PrivateKey", "EventsBatch", "Hello", "KeyFileError", "LoggedTuple",
+    "ManagerTrust", "Notice", "PolicyPart", "Reply", "Trust", "WireError", "derived_secret", "device_seal_public",
+    "encode_ack", "encode_challenge", "encode_command", "encode_events", "encode_hello", "encode_notice",
+    "encode_policy_parts", "encode_reply", "fingerprint", "generate_key", "is_slug", "load_manager",
+    "load_private_key", "load_public_key", "policy_digest", "public_bytes", "seal_log_key", "seal_name",
+    "seal_public", "sign", "unseal_log_key", "verify", "verify_ack", "verify_challenge", "verify_command",
+    "verify_events", "verify_hello", "verify_notice", "verify_policy_part", "verify_reply", "write_manager",
+    "write_private_key", "write_public_key",
 ]  # fmt: skip
 
-MAX_STAGED = 64 * 1024 * 1024  # bytes of rows and keys that wait for the rest of their version
 _ROWS_A_PART = 1000  # so that verifying one part holds up the loop for milliseconds only
 _SECRET_SIZE, _START_SIZE = 45, 130  # bytes of one in a message
-_PART_ROOM = wire.MAX_PART - 512  # the envelope, the head of the body, the signature
+_PART_ROOM = wire.MAX_PART - 512  # the envelope, the seal, the head of the body, the signature
 
 
 def sign(kind: str, body: Mapping[str, object], trust: Trust, private_key: Ed25519PrivateKey) -> bytes:
-    """The message of `kind` with `body` behind the envelope that `trust` names. WireError `oversized`."""
+    """The message of `kind` with `body` behind the envelope that `trust` names, sealed where the kind is. WireError
+    `oversized`, `sealed` where there is nobody to seal to."""
     envelope = {"kind": kind, "site": trust.site_uid, "controller": trust.controller, "epoch": trust.epoch}
+    if kind in wire.SEALED_KINDS:
+        body = {"sealed": seal(_seal_to(trust), wire.encode(body), _seal_words(kind, trust))}
     payload = wire.encode({**envelope, **body})
     return wire.join_frame(payload, private_key.sign(wire.signed_bytes(kind, payload)))
 
 
 def verify(kind: str, raw: bytes, trust: Trust) -> dict[str, Any]:
-    """The payload of a message of `kind` that `trust.public_key` signed for this site, controller and epoch.
+    """What a message of `kind` says that `trust.public_key` signed for this site, controller and epoch.
     WireError with any reason but `version` and `bomb`."""
     frame = wire.cut_frame(raw)
     try:
@@ -69,9 +79,28 @@ def verify(kind: str, raw: bytes, trust: Trust) -> dict[str, Any]:
         key.verify(frame.signature, wire.signed_bytes(kind, frame.payload))
     except InvalidSignature:
         raise WireError(wire.SIGNATURE, f"not signed as {kind} by the key that is trusted here") from None
-    payload = messages.check_envelope(kind, wire.decode(frame.payload))
+    payload = fields.check_envelope(kind, wire.decode(frame.payload))
     _check_addressee(payload, trust)
-    return messages.check_body(kind, payload)
+    body = fields.behind_envelope(payload)
+    return fields.check_body(kind, _opened(kind, body, trust) if kind in wire.SEALED_KINDS else body)
+
+
+def _opened(kind: str, body: dict[str, Any], trust: Trust) -> object:
+    text = unseal(trust.unseal, fields.check_seal(kind, body), _seal_words(kind, trust)) if trust.unseal else None
+    if text is None:
+        raise WireError(wire.SEALED, "it is sealed to another key than ours, or for another message")
+    return wire.decode(text)
+
+
+def _seal_to(trust: Trust) -> bytes:
+    if not trust.seal_to:
+        raise WireError(wire.SEALED, "there is no key to seal to: have the controller provisioned again")
+    return trust.seal_to
+
+
+def _seal_words(kind: str, trust: Trust) -> bytes:
+    """What a seal names, so that a text cannot be taken out of one message and put into another."""
+    return b"vantail " + kind.encode() + trust.site_uid + trust.controller + trust.epoch.to_bytes(8, "big")
 
 
 def _check_addressee(payload: Mapping[str, Any], trust: Trust) -> None:
@@ -121,16 +150,17 @@ def encode_events(
     count = min(len(stretch.events), wire.MAX_BATCH_EVENTS)
     while True:
         some = chain.cut(stretch, count)
-        body = _events_body(log_id, some)
+        body = events_body(log_id, some)
         size = len(body["columns"]) + _SECRET_SIZE * len(some.secrets) + _START_SIZE * len(some.starts)
-        few = len(some.starts) <= messages.MAX_STARTS and len(some.notes) <= MAX_NOTES
+        few = len(some.starts) <= fields.MAX_STARTS and len(some.notes) <= MAX_NOTES
         if count == 1 or (few and size <= wire.MAX_BATCH - 320):  # the envelope, the head and the signature need 270
             break
         count //= 2
     return sign(wire.EVENTS, body, trust, device_key), count
 
 
-def _events_body(log_id: bytes, stretch: Stretch) -> dict[str, Any]:
+def events_body(log_id: bytes, stretch: Stretch) -> dict[str, Any]:
+    """The keys of a batch of events."""
     return {
         "log": log_id,
         "first": stretch.events[0][0],
@@ -157,14 +187,16 @@ def verify_events(raw: bytes, trust: Trust) -> EventsBatch:
 def policy_digest(packed_rows: Iterable[bytes]) -> bytes:
     """The digest of a set of packed rows: the sum of their SHA-256 modulo 2^256, 32 bytes big-endian. Against drift,
     not a proof of authenticity."""
-    return _digest_bytes(_hash_sum(packed_rows))
+    return digest_bytes(hash_sum(packed_rows))
 
 
-def _hash_sum(packed_rows: Iterable[bytes]) -> int:
+def hash_sum(packed_rows: Iterable[bytes]) -> int:
+    """The sum of rows' SHA-256, whose last 256 bits are their digest."""
     return sum(int.from_bytes(hashlib.sha256(row).digest(), "big") for row in packed_rows)
 
 
-def _digest_bytes(total: int) -> bytes:
+def digest_bytes(total: int) -> bytes:
+    """A sum of rows' hashes as a digest."""
     return (total % (1 << 256)).to_bytes(32, "big")
 
 
@@ -188,8 +220,8 @@ def encode_policy_parts(
         digest = policy_digest(ordered)
     contents = [(tuple(some), ()) for some in _row_chunks(ordered)] + [((), tuple(some)) for some in _key_chunks(gone)]
     contents = contents or [((), ())]
-    if len(contents) > messages.MAX_PARTS:
-        raise WireError(wire.OVERSIZED, f"{len(contents)} parts; a policy has at most {messages.MAX_PARTS}")
+    if len(contents) > fields.MAX_PARTS:
+        raise WireError(wire.OVERSIZED, f"{len(contents)} parts; a policy has at most {fields.MAX_PARTS}")
     return [
         sign(
             wire.POLICY,
@@ -236,158 +268,43 @@ def verify_policy_part(raw: bytes, trust: Trust) -> PolicyPart:
     return messages.policy_part_of(verify(wire.POLICY, raw, trust))
 
 
-class CheckedPart(NamedTuple):
-    """A verified part with the keys of its rows and of those that go, and the sum of the rows' SHA-256. trouble: what
-    is wrong with a row; then there are no keys. Only `check_policy_part` makes one."""
-
-    part: PolicyPart
-    keys: tuple[bytes, ...]
-    hash_sum: int
-    trouble: WireError | None
+def encode_notice(notice: Notice, trust: Trust, device_key: Ed25519PrivateKey) -> bytes:
+    """The message up/notice: an event at once, for eyes only."""
+    return sign(wire.NOTICE, messages.notice_body(notice), trust, device_key)
 
 
-def check_policy_part(raw: bytes, trust: Trust) -> CheckedPart:
-    """All of PolicyParts.add that takes milliseconds and needs nothing but the message: for another thread than the one
-    that opens doors. WireError."""
-    part = verify_policy_part(raw, trust)
-    try:
-        keys = (*map(_key_of_row, part.rows), *map(_checked_key, part.gone))
-    except WireError as trouble:
-        return CheckedPart(part, (), 0, trouble)
-    return CheckedPart(part, keys, _hash_sum(part.rows), None)
+def verify_notice(raw: bytes, trust: Trust) -> Notice:
+    """An event that a controller has just recorded. WireError."""
+    return messages.notice_of(verify(wire.NOTICE, raw, trust))
 
 
-class PolicyParts:
-    """Gathers the verified parts of one policy version, in any order. The newest version wins; what is staged is
-    bounded and lives in memory only, so an interrupted one is simply sent again."""
-
-    def __init__(self) -> None:
-        self.repeated = 0  # parts that were here already, or of the version that is in force
-        self._stage: _Stage | None = None
-        self._handed = 0  # the revision that was handed out and is not settled yet
-
-    @property
-    def waiting(self) -> int:
-        """How many parts are missing; 0 when no version is staged."""
-        return self._stage.missing if self._stage else 0
-
-    def add(self, raw: bytes | CheckedPart, trust: Trust, revision: int) -> VerifiedDelta | None:
-        """Verify one message, if it was not checked before. The change, once all its parts are here and agree; None as
-        long as some are missing. revision: in force, 0 for none of this epoch. WireError: `version` where the part
-        cannot build on that; what is wrong with a row drops the whole version."""
-        checked = raw if isinstance(raw, CheckedPart) else check_policy_part(raw, trust)
-        part = checked.part
-        _check_version(part, revision, self._stage.first.to_revision if self._stage else 0)
-        if part.to_revision in (revision, self._handed):
-            self.repeated += 1
-            return None
-        if self._stage is None or not self._stage.takes(part):
-            self._stage = _Stage(part)
-        stage = self._stage
-        try:
-            self.repeated += not stage.add(checked)
-            if stage.missing:
-                return None
-            stage.check_digest()
-        except WireError:
-            self._stage = None
-            raise
-        self._stage = None
-        self._handed = part.to_revision
-        rows, gone = stage.ordered()
-        return VerifiedDelta(
-            trust.site_uid, trust.controller, trust.epoch, part.from_revision, part.to_revision, rows, gone, part.digest
-        )
-
-    def settle(self, revision: int) -> None:
-        """The store has taken what was handed out, or refused it, and now holds `revision`."""
-        self._handed = 0
-        if self._stage and self._stage.first.to_revision <= revision:
-            self._stage = None
+def encode_challenge(request: bytes, trust: Trust, manager_key: Ed25519PrivateKey) -> bytes:
+    """The message down/challenge: the manager has a command and asks for what proves it fresh. request: 8 bytes that
+    no other request had."""
+    return sign(wire.CHALLENGE, {"request": request}, trust, manager_key)
 
 
-def _check_version(part: PolicyPart, revision: int, staged: int) -> None:
-    """WireError `version` where a part is older than what is here or builds on something else. A part of the version
-    in force is let through: it was only delivered twice."""
-    to = part.to_revision
-    if to < revision:
-        raise WireError(wire.VERSION, f"it leads to revision {to}, this controller has {revision}")
-    if to < staged:
-        raise WireError(wire.VERSION, f"it leads to revision {to} while {staged} is on its way")
-    if to > revision and part.from_revision not in (0, revision):
-        what = f"it builds on revision {part.from_revision}, this controller has {revision}"
-        raise WireError(wire.VERSION, f"{what} and asks for a snapshot")
+def verify_challenge(raw: bytes, trust: Trust) -> bytes:
+    """The 8 bytes of the request. WireError."""
+    request: bytes = verify(wire.CHALLENGE, raw, trust)["request"]
+    return request
 
 
-class _Stage:
-    """The parts of one version that are here."""
-
-    def __init__(self, first: PolicyPart) -> None:
-        self.first = first
-        self._parts: dict[int, PolicyPart] = {}
-        self._keys: set[bytes] = set()
-        self._size = self._hash_sum = 0
-
-    @property
-    def missing(self) -> int:
-        return self.first.parts - len(self._parts)
-
-    def takes(self, part: PolicyPart) -> bool:
-        first = self.first
-        return (part.from_revision, part.to_revision, part.parts, part.digest) == (
-            first.from_revision, first.to_revision, first.parts, first.digest,
-        )  # fmt: skip
-
-    def add(self, checked: CheckedPart) -> bool:
-        """False: it was here. WireError `malformed` (a row or key that cannot be), `oversized`."""
-        part = checked.part
-        if part.part in self._parts:
-            return False
-        self._size += sum(map(len, part.rows)) + sum(map(len, part.gone))
-        if self._size > MAX_STAGED:
-            raise WireError(wire.OVERSIZED, f"revision {part.to_revision} has more than {MAX_STAGED} bytes of rows")
-        if checked.trouble is not None:
-            raise checked.trouble
-        for key, row in zip(checked.keys, (*part.rows, *part.gone), strict=True):
-            if key in self._keys:
-                raise WireError(wire.MALFORMED, f"two rows with the key of {_row_name(row)}")
-            self._keys.add(key)
-        self._hash_sum += checked.hash_sum
-        self._parts[part.part] = part
-        return True
-
-    def check_digest(self) -> None:
-        """WireError where a snapshot's rows do not have its digest; a change's is checked by the store."""
-        if self.first.from_revision == 0 and _digest_bytes(self._hash_sum) != self.first.digest:
-            raise WireError(wire.MALFORMED, f"the rows of revision {self.first.to_revision} do not have its digest")
-
-    def ordered(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-        """(rows, gone keys) of all parts in order."""
-        parts = [self._parts[number] for number in sorted(self._parts)]
-        return tuple(row for part in parts for row in part.rows), tuple(key for part in parts for key in part.gone)
+def encode_command(command: Command, trust: Trust, manager_key: Ed25519PrivateKey) -> bytes:
+    """The message down/command."""
+    return sign(wire.COMMAND, messages.command_body(command), trust, manager_key)
 
 
-def _key_of_row(row: bytes) -> bytes:
-    try:
-        policy_rows.unpack(row)
-        return policy_rows.key_of(row)
-    except policy_rows.RowError as error:
-        raise WireError(wire.MALFORMED, f"{_row_name(row)}: {error}") from None
+def verify_command(raw: bytes, trust: Trust) -> Command:
+    """A command of the manager; whether it is fresh is not looked at: uplink.challenges does that. WireError."""
+    return messages.command_of(verify(wire.COMMAND, raw, trust))
 
 
-def _checked_key(key: bytes) -> bytes:
-    try:
-        if policy_rows.key_of(key) == key:
-            return key
-    except policy_rows.RowError:
-        pass
-    raise WireError(wire.MALFORMED, f"a key that is none, of {_row_name(key)}")
+def encode_reply(reply: Reply, trust: Trust, device_key: Ed25519PrivateKey) -> bytes:
+    """The message up/reply."""
+    return sign(wire.REPLY, messages.reply_body(reply), trust, device_key)
 
 
-def _row_name(row: bytes) -> str:
-    """A row for people: its table and key; only the table of a credential, which may be a code."""
-    try:
-        value = policy_rows.unpack(row)
-    except policy_rows.RowError:
-        return f"a row of table {row[0]}" if row else "an empty row"
-    return "a credential" if row[0] == policy_rows.CREDENTIAL else policy_rows.describe(value)
+def verify_reply(raw: bytes, trust: Trust) -> Reply:
+    """What a controller answers to a challenge or a command. WireError."""
+    return messages.reply_of(verify(wire.REPLY, raw, trust))

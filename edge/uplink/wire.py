@@ -18,7 +18,7 @@ import cbor2
 MAX_RAW = 65_536  # bytes of a message on the wire
 MAX_PART = 61_440  # what we make of a policy part: room for a broker's own overhead below 64 KiB
 MAX_BATCH = 32_768  # what we make of an events batch
-MAX_BATCH_EVENTS = 500
+MAX_BATCH_EVENTS = 640  # with the seal, 500 would be just over 6 bytes an event
 MAX_INFLATED = 1_048_576
 MAX_DEPTH = 16
 
@@ -26,7 +26,12 @@ HELLO = "hello"
 POLICY = "policy"
 EVENTS = "events"
 ACK = "ack"
-KINDS = (HELLO, POLICY, EVENTS, ACK)
+NOTICE = "notice"
+CHALLENGE = "challenge"
+COMMAND = "command"
+REPLY = "reply"
+KINDS = (HELLO, POLICY, EVENTS, ACK, NOTICE, CHALLENGE, COMMAND, REPLY)
+SEALED_KINDS = frozenset((POLICY, EVENTS, NOTICE, COMMAND, REPLY))  # what says who may come in, and who came
 
 OVERSIZED = "oversized"
 FRAME = "frame"
@@ -40,12 +45,13 @@ UNKNOWN_KEY = "unknown-key"
 TOO_DEEP = "too-deep"
 TRAILING = "trailing"
 DUPLICATE_KEY = "duplicate-key"
+SEALED = "sealed"
 BOMB = "bomb"
 VERSION = "version"
 
 REASONS = (
     OVERSIZED, FRAME, SIGNATURE, KIND, FOREIGN_SITE, FOREIGN_CONTROLLER, EPOCH, MALFORMED, UNKNOWN_KEY, TOO_DEEP,
-    TRAILING, DUPLICATE_KEY, BOMB, VERSION,
+    TRAILING, DUPLICATE_KEY, SEALED, BOMB, VERSION,
 )  # fmt: skip
 HEAD = "head"  # no reason of a message by itself: it acknowledges other events than those that are recorded here
 

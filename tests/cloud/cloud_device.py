@@ -7,7 +7,7 @@ from cloud_stub.residences import signature
 from cloud_stub.residences.models import Controller
 from cloud_stub.residences.provisioning import provision
 from edge.decision.model import Event
-from edge.uplink import signing
+from edge.uplink import policy_parts, signing
 
 LOG = bytes(range(16))
 AT_MS = 1_795_590_000_000  # 2026-11-25T07:00:00Z
@@ -49,7 +49,7 @@ class Device:
     @property
     def down(self) -> signing.Trust:
         """Trust for what comes from the manager."""
-        return self.manager.trust(signing.public_bytes(self.key))
+        return self.manager.trust(self.key)
 
     def hello(self, revision=0, digest=bytes(32), log_id=LOG, last_seq=0, acked=0) -> bytes:
         said = signing.Hello(revision, digest, log_id, last_seq, acked, "boot-1", "vantail 0.1.0")
@@ -68,7 +68,7 @@ class Device:
 
     def policy(self, messages, revision=0):
         """The verified policy among `messages`, None where there is none."""
-        parts = signing.PolicyParts()
+        parts = policy_parts.PolicyParts()
         delta = None
         for topic, payload in messages:
             if topic == self.topic + "down/policy":

@@ -18,7 +18,7 @@ from cloud_example import EXAMPLE
 from iotcore import Broker
 
 from edge.residence.compile import policy_digest
-from edge.uplink import signing
+from edge.uplink import policy_parts, signing
 
 DEADLINE_S = 60
 
@@ -123,7 +123,7 @@ def _get(address):
 
 
 def _first_policy(device):
-    parts = signing.PolicyParts()
+    parts = policy_parts.PolicyParts()
 
     def found(message):
         topic, payload = message

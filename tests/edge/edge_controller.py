@@ -114,6 +114,7 @@ def write_keys(made: Made) -> signing.ManagerTrust:
         EPOCH,
         4711,
         os.urandom(32),
+        signing.seal_public(os.urandom(32)),
     )
     signing.write_manager(made.keys / "manager.toml", manager)
     if made.reader_keys:

@@ -195,7 +195,7 @@ def write_box(folder: Path, *, auto_open: str = "Never", timer: str = "flash", b
     device, manager_key = signing.generate_key(), signing.generate_key()
     signing.write_private_key(keys / "device.key", device)
     public = signing.public_bytes(manager_key)
-    manager = signing.ManagerTrust(os.urandom(16), "havnegata", "box", public, 1, 31, os.urandom(32))
+    manager = signing.ManagerTrust(os.urandom(16), "havnegata", "box", public, 1, 31, os.urandom(32), signing.seal_public(bytes(range(32))))
     signing.write_manager(keys / "manager.toml", manager)
     (keys / "osdp.toml").touch(0o600)
     (keys / "osdp.toml").write_text(f'cellar-in = "{box.reader_key.hex()}"\n')

@@ -41,7 +41,9 @@ class Manager:
         residence, _ = read(folder, date(2027, 6, 21))
         assert residence is not None
         rows = policy_rows(residence, controller, manager.site_uid, manager.code_key, YEARS)
-        trust = manager.trust(signing.load_public_key(self._keys(controller) / "device.pub"))
+        device = signing.load_private_key(self._keys(controller) / "device.key")
+        seal_to = signing.device_seal_public(signing.public_bytes(device))
+        trust = manager.trust(device)._replace(seal_to=seal_to)
         trust = trust._replace(epoch=epoch or trust.epoch, site_uid=site or trust.site_uid)
         [raw] = signing.encode_policy_parts(rows, revision, trust, key or self.key)
         return raw

@@ -118,7 +118,7 @@ class Losses:
             "board": status["board"]["is_connected"],
             "modbus": status["modbus"][0]["is_connected"],
             "gsm": status["modems"][0]["ready"],
-            "uplink": agent.synchroniser.status()["line"]["connected"],
+            "uplink": agent.manager_side.status()["line"]["connected"],
         }
 
 

@@ -30,7 +30,7 @@ class ModelManager:
         self.batches = 0
 
     def acknowledge(self):
-        self._say("down/ack", signing.encode_ack(world.LOG_ID, len(self.events), world.EDGE_TRUST, world.MANAGER_KEY))
+        self._say("down/ack", signing.encode_ack(world.LOG_ID, len(self.events), world.CLOUD_TRUST, world.MANAGER_KEY))
 
     def take(self, suffix, raw):
         if suffix == "up/hello":
@@ -175,7 +175,7 @@ class World:
         whole = signing.policy_digest(packed)
         parts = [signing.messages.PolicyPart(0, revision, i, 5, tuple(packed[i::5]), (), whole) for i in range(5)]
         bodies = [signing.messages.policy_body(part) for part in parts]
-        raws = [signing.sign("policy", body, world.EDGE_TRUST, world.MANAGER_KEY) for body in bodies]
+        raws = [signing.sign("policy", body, world.CLOUD_TRUST, world.MANAGER_KEY) for body in bodies]
         self.manager.policy = (revision, raws)
         self._publish_policy(revision)
 

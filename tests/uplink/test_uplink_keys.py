@@ -9,7 +9,9 @@ import uplink_world as world
 from edge.uplink import signing
 from edge.uplink.signing import KeyFileError, ManagerTrust
 
-MANAGER = ManagerTrust(world.SITE_UID, "clos-des-dunes", "hall-1", world.MANAGER, 3, 12, bytes(range(32)))
+MANAGER = ManagerTrust(
+    world.SITE_UID, "clos-des-dunes", "hall-1", world.MANAGER, 3, 12, bytes(range(32)), world.EDGE_TRUST.seal_to
+)
 
 
 def refused(call, path):
@@ -96,7 +98,7 @@ def test_the_manager_survives_its_file(tmp_path):
     signing.write_manager(path, MANAGER._replace(epoch=4))
     assert signing.load_manager(path).epoch == 4
     assert [entry.name for entry in tmp_path.iterdir()] == ["manager.toml"]
-    assert MANAGER.trust(world.DEVICE) == world.EDGE_TRUST
+    assert MANAGER.trust(world.DEVICE_KEY) == world.EDGE_TRUST
 
 
 def test_the_code_key_is_not_shown():

@@ -18,7 +18,7 @@ from loopback_broker import LoopbackBroker, free_port
 from lossy_world import ModelManager
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.uplink import mqtt, signing, sync
+from edge.uplink import mqtt, outbox, signing, sync
 
 DEADLINE_S = 60
 PREFIX = "v1/clos-des-dunes/hall-1/"
@@ -124,7 +124,7 @@ def make_line(port, loop=None, **callbacks):
 def test_everything_arrives_although_the_broker_dies(monkeypatch):
     """5,000 events; the broker is killed in the middle and started again: all in the cloud once, in order, and a
     policy in many parts reaches the controller on the new connection."""
-    monkeypatch.setattr(sync, "RESEND_MS", 1_000)
+    monkeypatch.setattr(outbox, "RESEND_MS", 1_000)
     monkeypatch.setattr(sync, "HELLO_UNHEARD_MS", 1_000)
     log = world.day_of_events(5_000)
     packed = [*world.POLICY_ROWS, *world.credentials(4_000)]
@@ -141,7 +141,7 @@ def test_everything_arrives_although_the_broker_dies(monkeypatch):
         await until(lambda: not agent.line.is_connected, "the loss of the line")
         assert not agent.line.publish("up/hello", b"x")
         assert agent.sync.pending >= 1_500
-        cloud.manager.policy = (8, signing.encode_policy_parts(packed, 8, world.EDGE_TRUST, world.MANAGER_KEY))
+        cloud.manager.policy = (8, signing.encode_policy_parts(packed, 8, world.CLOUD_TRUST, world.MANAGER_KEY))
         broker.start()
         agent.recorded(5_000)
         await until(lambda: agent.sync.pending == 0, "every acknowledgement")

@@ -9,7 +9,7 @@ import uplink_world as world
 import wire_cases
 
 from edge.decision import rows
-from edge.uplink import messages, signing, wire
+from edge.uplink import messages, policy_parts, signing, wire
 from edge.uplink.wire import WireError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,21 +20,23 @@ KEPT = [
 CASES = [*KEPT, *wire_cases.large_cases()]
 RIGHT = {
     "policy": wire_cases.policy(),
-    "ack": signing.encode_ack(world.LOG_ID, 44, world.EDGE_TRUST, world.MANAGER_KEY),
+    "ack": signing.encode_ack(world.LOG_ID, 44, world.CLOUD_TRUST, world.MANAGER_KEY),
     "hello": signing.encode_hello(world.HELLO, world.EDGE_TRUST, world.DEVICE_KEY),
     "events": signing.encode_events(world.LOG_ID, world.FEW_EVENTS, world.EDGE_TRUST, world.DEVICE_KEY)[0],
+    "notice": signing.encode_notice(world.NOTICE, world.EDGE_TRUST, world.DEVICE_KEY),
+    "challenge": signing.encode_challenge(world.COMMAND.request, world.CLOUD_TRUST, world.MANAGER_KEY),
+    "command": signing.encode_command(world.COMMAND, world.CLOUD_TRUST, world.MANAGER_KEY),
+    "reply": signing.encode_reply(world.REPLY, world.EDGE_TRUST, world.DEVICE_KEY),
 }
+DOWN = ("policy", "ack", "challenge", "command")
 
 
 def take(kind, raw):
     """What the right receiver of `kind` makes of `raw`."""
     if kind == "policy":
-        return signing.PolicyParts().add(raw, world.EDGE_TRUST, wire_cases.IN_FORCE)
-    if kind == "ack":
-        return signing.verify_ack(raw, world.EDGE_TRUST)
-    if kind == "hello":
-        return signing.verify_hello(raw, world.CLOUD_TRUST)
-    return signing.verify_events(raw, world.CLOUD_TRUST)
+        return policy_parts.PolicyParts().add(raw, world.EDGE_TRUST, wire_cases.IN_FORCE)
+    verify = getattr(signing, f"verify_{kind}")
+    return verify(raw, world.EDGE_TRUST if kind in DOWN else world.CLOUD_TRUST)
 
 
 @pytest.mark.parametrize("kind", wire.KINDS)
@@ -134,21 +136,22 @@ def test_without_the_signature_mutations_would_pass(monkeypatch):
 def test_signed_nonsense_gives_a_reason_or_a_value():
     """2,000 mutated payloads, rightly signed as by a manager gone wrong: a value or a WireError, nothing else."""
     chance = random.Random(3)
-    keys = {
-        "policy": world.MANAGER_KEY,
-        "ack": world.MANAGER_KEY,
-        "hello": world.DEVICE_KEY,
-        "events": world.DEVICE_KEY,
-    }
     reasons = set()
     for _ in range(2_000):
         kind = chance.choice(wire.KINDS)
-        payload = mutated(wire.cut_frame(RIGHT[kind]).payload, chance)
+        key = world.MANAGER_KEY if kind in DOWN else world.DEVICE_KEY
+        payload = wire.cut_frame(RIGHT[kind]).payload
+        if kind in wire.SEALED_KINDS and chance.random() < 0.5:
+            writes, reads = (world.EDGE_TRUST, world.CLOUD_TRUST)[:: -1 if kind in DOWN else 1]
+            text = wire_cases.opened(wire.decode(payload)["sealed"], reads, kind)
+            payload = wire_cases.around(wire_cases.sealed(mutated(text, chance), writes, kind), kind)
+        else:
+            payload = mutated(payload, chance)
         try:
-            take(kind, wire_cases.signed(payload, kind, keys[kind]))
+            take(kind, wire_cases.signed(payload, kind, key))
         except WireError as error:
             reasons.add(error.reason)
-    assert {"malformed", "unknown-key", "trailing", "kind", "foreign-site", "foreign-controller"} <= reasons
+    assert {"malformed", "unknown-key", "trailing", "kind", "foreign-site", "foreign-controller", "sealed"} <= reasons
 
 
 # --- parts of a policy --------------------------------------------------------------------------------------------
@@ -157,7 +160,7 @@ MANY = [*world.POLICY_ROWS, *world.credentials(6_000)]
 
 
 def parts_of(packed, to=8, **more):
-    return signing.encode_policy_parts(packed, to, world.EDGE_TRUST, world.MANAGER_KEY, **more)
+    return signing.encode_policy_parts(packed, to, world.CLOUD_TRUST, world.MANAGER_KEY, **more)
 
 
 def test_parts_in_any_order_make_one_snapshot():
@@ -169,7 +172,7 @@ def test_parts_in_any_order_make_one_snapshot():
     for _ in range(5):
         order = raws * 2
         chance.shuffle(order)
-        collector = signing.PolicyParts()
+        collector = policy_parts.PolicyParts()
         deltas = [delta for raw in order if (delta := collector.add(raw, world.EDGE_TRUST, 7))]
         assert len(deltas) == 1
         assert deltas[0].rows == tuple(sorted(MANY))
@@ -181,7 +184,7 @@ def test_without_one_part_there_is_no_policy():
     """Whichever part is missing, nothing is handed out, and `waiting` says so."""
     raws = parts_of(MANY)
     for missing in range(len(raws)):
-        collector = signing.PolicyParts()
+        collector = policy_parts.PolicyParts()
         given = [collector.add(raw, world.EDGE_TRUST, 7) for i, raw in enumerate(raws) if i != missing]
         assert not any(given)
         assert collector.waiting == 1
@@ -192,7 +195,7 @@ def test_without_one_part_there_is_no_policy():
 def test_parts_of_two_versions_never_mix():
     """A newer version replaces a half-received one, and the older one's parts are refused from then on."""
     old, new = parts_of(MANY, 8), parts_of(MANY[:-1], 9)
-    collector = signing.PolicyParts()
+    collector = policy_parts.PolicyParts()
     for raw in old[:-1]:
         collector.add(raw, world.EDGE_TRUST, 7)
     collector.add(new[0], world.EDGE_TRUST, 7)
@@ -209,12 +212,12 @@ def test_a_change_carries_rows_and_keys():
     digest = signing.policy_digest(MANY)
     raws = parts_of(MANY[5:1500], 9, from_revision=7, gone=gone, digest=digest)
     assert max(map(len, raws)) <= wire.MAX_PART
-    collector = signing.PolicyParts()
+    collector = policy_parts.PolicyParts()
     delta = [collector.add(raw, world.EDGE_TRUST, 7) for raw in raws][-1]
     assert (delta.from_revision, delta.to_revision, delta.digest) == (7, 9, digest)
     assert (set(delta.rows), delta.gone) == (set(MANY[5:1500]), tuple(gone))
     with pytest.raises(WireError, match="asks for a snapshot"):
-        signing.PolicyParts().add(raws[0], world.EDGE_TRUST, 6)
+        policy_parts.PolicyParts().add(raws[0], world.EDGE_TRUST, 6)
 
 
 def test_an_empty_change_and_an_empty_policy_are_one_part():
@@ -225,7 +228,7 @@ def test_an_empty_change_and_an_empty_policy_are_one_part():
 
 def test_the_version_in_force_is_not_staged_again():
     """A part that a broker delivers once more after its version took force is counted, not refused, not staged."""
-    collector = signing.PolicyParts()
+    collector = policy_parts.PolicyParts()
     raws = parts_of(MANY)
     for raw in raws:
         collector.add(raw, world.EDGE_TRUST, 7)
@@ -237,7 +240,7 @@ def test_the_version_in_force_is_not_staged_again():
 
 def test_a_version_that_the_store_refused_may_come_again():
     """After `settle` with the old revision the same parts make the same change once more."""
-    collector = signing.PolicyParts()
+    collector = policy_parts.PolicyParts()
     (raw,) = parts_of(world.POLICY_ROWS)
     assert collector.add(raw, world.EDGE_TRUST, 7)
     collector.settle(7)
@@ -246,8 +249,8 @@ def test_a_version_that_the_store_refused_may_come_again():
 
 def test_what_is_staged_is_bounded(monkeypatch):
     """More rows than the bound drop the whole version."""
-    monkeypatch.setattr(signing, "MAX_STAGED", 70_000)
-    collector = signing.PolicyParts()
+    monkeypatch.setattr(policy_parts, "MAX_STAGED", 70_000)
+    collector = policy_parts.PolicyParts()
     first, second = parts_of(MANY)[:2]
     assert collector.add(first, world.EDGE_TRUST, 7) is None
     with pytest.raises(WireError, match="oversized: "):
@@ -259,9 +262,9 @@ def test_a_wrong_row_in_one_part_drops_the_version():
     """A row that cannot be, in the second part: refused by its table's name, and the first part is forgotten."""
     right = messages.PolicyPart(0, 8, 0, 2, tuple(world.POLICY_ROWS), (), bytes(32))
     wrong = right._replace(part=1, rows=(world.POLICY_ROWS[1] + b"\0",))
-    collector = signing.PolicyParts()
+    collector = policy_parts.PolicyParts()
     for part, is_right in ((right, True), (wrong, False)):
-        raw = signing.sign("policy", messages.policy_body(part), world.EDGE_TRUST, world.MANAGER_KEY)
+        raw = signing.sign("policy", messages.policy_body(part), world.CLOUD_TRUST, world.MANAGER_KEY)
         if is_right:
             assert collector.add(raw, world.EDGE_TRUST, 7) is None
         else:

@@ -5,7 +5,7 @@ import uplink_world as world
 import wire_cases
 from lossy_world import Network, World
 
-from edge.uplink import signing, sync, wire
+from edge.uplink import outbox, signing, sync, wire
 from edge.uplink.sync import Acknowledged, NeedEvents, PolicyReady, Publish, Refused
 
 BAD = Network(loss=0.3, repeat=0.3, delay_ms=3_000, drops=3)
@@ -41,8 +41,8 @@ def test_long_backlogs_come_through():
 
 def test_without_sending_again_events_are_missing(monkeypatch):
     """Negative control: with resending disabled, the loss test fails."""
-    monkeypatch.setattr(sync, "RESEND_MS", 10**12)
-    monkeypatch.setattr(sync, "RESEND_MAX_MS", 10**12)
+    monkeypatch.setattr(outbox, "RESEND_MS", 10**12)
+    monkeypatch.setattr(outbox, "RESEND_MAX_MS", 10**12)
     worlds = [weathered(seed, Network(loss=0.3, repeat=0.3, delay_ms=3_000)) for seed in range(10)]
     assert any(lossy.manager.events != lossy.log for lossy in worlds)
 
@@ -62,9 +62,9 @@ def test_a_manager_that_is_away_is_not_flooded():
     lossy.connect()
     lossy.run(AWAY_MS)
     status = lossy.sync.status()
-    assert status["batches"] <= sync.WINDOW * (AWAY_MS / sync.RESEND_MAX_MS + 3)
+    assert status["batches"] <= outbox.WINDOW * (AWAY_MS / outbox.RESEND_MAX_MS + 3)
     assert status["hellos"] <= AWAY_MS / sync.HELLO_UNHEARD_MS + 1
-    assert status["in_flight"] <= sync.WINDOW
+    assert status["in_flight"] <= outbox.WINDOW
 
 
 # --- one thing at a time ------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def machine(last_seq=0, acked=0, version=(world.EPOCH, 7), digest=bytes(range(32
 
 
 def ack(up_to, log_id=world.LOG_ID):
-    return signing.encode_ack(log_id, up_to, world.EDGE_TRUST, world.MANAGER_KEY)
+    return signing.encode_ack(log_id, up_to, world.CLOUD_TRUST, world.MANAGER_KEY)
 
 
 def acknowledged(up_to):
@@ -118,7 +118,7 @@ def test_a_policy_of_another_epoch_counts_as_none():
 
 
 def test_live_events_wait_for_company_one_second():
-    """An event goes out a second after it was recorded, together with those that came meanwhile; 500 go at once."""
+    """An event goes out a second after it was recorded, together with those that came meanwhile; 640 go at once."""
     one = machine()
     one.connected(NOW)
     assert one.log_advanced(1, NOW) == []
@@ -128,7 +128,7 @@ def test_live_events_wait_for_company_one_second():
     assert one.tick(NOW + 1_000) == [NeedEvents(1, 2)]
     full = machine()
     full.connected(NOW)
-    assert full.log_advanced(500, NOW) == [NeedEvents(1, 500)]
+    assert full.log_advanced(640, NOW) == [NeedEvents(1, 640)]
 
 
 def test_the_window_is_bounded_and_moves_with_acks():
@@ -141,9 +141,9 @@ def test_the_window_is_bounded_and_moves_with_acks():
         need = actions[-1]
         actions = one.events_read(need.first_seq, events[need.first_seq - 1 :][: need.limit], NOW)
         sent += 1
-    assert sent == sync.WINDOW
-    assert one.received("down/ack", ack(500), NOW + 5) == [acknowledged(500), NeedEvents(2_001, 500)]
-    assert one.pending == 4_500
+    assert sent == outbox.WINDOW
+    assert one.received("down/ack", ack(640), NOW + 5) == [acknowledged(640), NeedEvents(2_561, 640)]
+    assert one.pending == 4_360
 
 
 def test_acks_that_cannot_be_are_ignored():
@@ -248,7 +248,7 @@ def test_missing_parts_are_asked_for():
     one = machine()
     one.connected(NOW)
     one.received("down/ack", ack(0), NOW)
-    parts = signing.encode_policy_parts(world.credentials(3_000), 8, world.EDGE_TRUST, world.MANAGER_KEY)
+    parts = signing.encode_policy_parts(world.credentials(3_000), 8, world.CLOUD_TRUST, world.MANAGER_KEY)
     assert one.received("down/policy", parts[0], NOW) == []
     assert one.status()["policy_parts_missing"] == len(parts) - 1
     assert one.next_deadline() == NOW + 15_000
@@ -321,5 +321,5 @@ def test_a_hole_in_the_log_is_counted():
 def test_other_topics_are_ignored():
     """A message on a topic of no meaning is counted."""
     one = machine()
-    assert one.received("down/command", b"x", NOW) == []
+    assert one.received("down/verdict", b"x", NOW) == []
     assert one.status()["ignored_topics"] == 1

@@ -9,7 +9,7 @@ import pytest
 import uplink_world as world
 import wire_cases
 
-from edge.uplink import messages, signing, wire
+from edge.uplink import fields, signing, wire
 from edge.uplink.wire import WireError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +26,15 @@ def schema(start):
 
 def payload_of(raw):
     return wire.cut_frame(raw).payload
+
+
+def body_of(kind, raw):
+    """What follows the envelope, or is sealed behind it, in CBOR, opened by code that has nothing from ours."""
+    payload = wire.decode(payload_of(raw))
+    if "sealed" not in payload:
+        return cbor2.dumps({key: value for key, value in payload.items() if key not in fields.ENVELOPE})
+    reads = world.CLOUD_TRUST if kind in ("events", "notice", "reply") else world.EDGE_TRUST
+    return wire_cases.opened(payload["sealed"], reads, kind)
 
 
 def reason_of(call, *arguments):
@@ -75,14 +84,47 @@ def test_the_kept_messages_mean_what_they_meant():
     assert chained == (world.LOG_ID, 41, world.FEW_CHAINED._replace(heads=world.FEW_CHAINED.heads[-1:]))
     part = signing.verify_policy_part(ACCEPTED["policy"], world.EDGE_TRUST)
     digest = signing.policy_digest(world.POLICY_ROWS)
+    assert signing.verify_notice(ACCEPTED["notice"], world.CLOUD_TRUST) == world.NOTICE
+    assert signing.verify_challenge(ACCEPTED["challenge"], world.EDGE_TRUST) == world.COMMAND.request
+    assert signing.verify_command(ACCEPTED["command"], world.EDGE_TRUST) == world.COMMAND
+    assert signing.verify_reply(ACCEPTED["reply"], world.CLOUD_TRUST) == world.REPLY
     assert part == (0, 8, 0, 1, tuple(world.POLICY_ROWS), (), digest)
 
 
 def test_what_needs_no_deflate_is_made_again_byte_for_byte():
-    """The same values give the same ack and policy bytes as are kept (Ed25519 signatures are deterministic)."""
-    ack = signing.encode_ack(world.LOG_ID, 44, world.EDGE_TRUST, world.MANAGER_KEY, bytes(range(32)))
+    """The same values give the same ack, challenge and policy bytes as are kept: Ed25519 has no chance in it."""
+    ack = signing.encode_ack(world.LOG_ID, 44, world.CLOUD_TRUST, world.MANAGER_KEY, bytes(range(32)))
     assert ack == ACCEPTED["ack"]
+    asked = signing.encode_challenge(world.COMMAND.request, world.CLOUD_TRUST, world.MANAGER_KEY)
+    assert asked == ACCEPTED["challenge"]
     assert wire_cases.policy() == ACCEPTED["policy"]
+
+
+def test_what_is_sealed_by_us_is_opened_by_others():
+    """A sealed message of ours is read by an implementation of its own, and no two of the same content are alike."""
+    one, other = (signing.encode_command(world.COMMAND, world.CLOUD_TRUST, world.MANAGER_KEY) for _ in range(2))
+    assert one != other
+    assert body_of("command", one) == body_of("command", other) == body_of("command", ACCEPTED["command"])
+
+
+@pytest.mark.parametrize("kind", sorted(wire.SEALED_KINDS))
+def test_what_is_sealed_says_nothing_to_others(kind):
+    """Neither a name nor a number of what is sealed is in the message; and only the other side can open it."""
+    raw = ACCEPTED[kind]
+    assert b"Martin" not in raw
+    assert b"hall" not in raw
+    ends = [world.EDGE_TRUST, world.CLOUD_TRUST]
+    keys = {"policy": 0, "command": 0, "events": 1, "notice": 1, "reply": 1}
+    reader, writer = ends[keys[kind]], ends[1 - keys[kind]]
+    signing.verify(kind, raw, reader)
+    assert reason_of(signing.verify, kind, raw, reader._replace(unseal=writer.unseal)) == "sealed"
+    assert reason_of(signing.verify, kind, raw, reader._replace(unseal=b"")) == "sealed"
+
+
+def test_nothing_is_sealed_to_nobody():
+    """Without the other side's seal key there is no message, rather than one in clear."""
+    blind = world.EDGE_TRUST._replace(seal_to=b"")
+    assert reason_of(signing.encode_notice, world.NOTICE, blind, world.DEVICE_KEY) == "sealed"
 
 
 @pytest.mark.parametrize("kind", wire.KINDS)
@@ -92,34 +134,42 @@ def test_every_kind_obeys_the_cddl(kind):
     pycddl.Schema(CDDL).validate_cbor(raw)
     schema("payload").validate_cbor(payload_of(raw))
     schema(kind).validate_cbor(payload_of(raw))
-    assert list(wire.decode(payload_of(raw))) == [*messages.ENVELOPE, *messages.BODIES[kind]]
+    body = body_of(kind, raw)
+    schema(f"{kind}-body" if kind in wire.SEALED_KINDS else kind).validate_cbor(
+        body if kind in wire.SEALED_KINDS else payload_of(raw)
+    )
+    assert list(wire.decode(body)) == list(fields.BODIES[kind])
 
 
 def test_what_is_deflated_obeys_the_cddl():
     """Columns and rows, inflated, are valid by docs/wire.cddl, also where places take two bytes."""
-    many = world.day_of_events(500, residents=10_000)
+    many = world.day_of_events(640, residents=10_000)
     raw, _ = signing.encode_events(world.LOG_ID, many, world.EDGE_TRUST, world.DEVICE_KEY)
     for message in (ACCEPTED["events"], ACCEPTED["chained"], raw):
-        schema("events").validate_cbor(payload_of(message))
-        schema("columns").validate_cbor(wire.inflate(wire.decode(payload_of(message))["columns"]))
-    schema("rows").validate_cbor(wire.inflate(wire.decode(payload_of(ACCEPTED["policy"]))["rows"]))
+        schema("events-body").validate_cbor(body_of("events", message))
+        schema("columns").validate_cbor(wire.inflate(wire.decode(body_of("events", message))["columns"]))
+    schema("rows").validate_cbor(wire.inflate(wire.decode(body_of("policy", ACCEPTED["policy"]))["rows"]))
 
 
 @pytest.mark.parametrize("kind", wire.KINDS)
 def test_the_cddl_is_closed(kind):
     """An unknown key is refused by the CDDL file too, in every map, and so is a missing one."""
-    right = wire.decode(payload_of(ACCEPTED[kind]))
-    closed = schema(kind)
-    with pytest.raises(pycddl.ValidationError):
-        closed.validate_cbor(cbor2.dumps({**right, "extra": 1}))
-    for key in right:
+    maps = [(kind, wire.decode(payload_of(ACCEPTED[kind])))]
+    if kind in wire.SEALED_KINDS:
+        maps.append((f"{kind}-body", wire.decode(body_of(kind, ACCEPTED[kind]))))
+    for name, right in maps:
+        closed = schema(name)
+        closed.validate_cbor(cbor2.dumps(right))
         with pytest.raises(pycddl.ValidationError):
-            closed.validate_cbor(cbor2.dumps({k: v for k, v in right.items() if k != key}))
+            closed.validate_cbor(cbor2.dumps({**right, "extra": 1}))
+        for key in right:
+            with pytest.raises(pycddl.ValidationError):
+                closed.validate_cbor(cbor2.dumps({k: v for k, v in right.items() if k != key}))
 
 
 def test_the_cddl_closes_the_columns():
     """An unknown column is refused by the CDDL file."""
-    columns = wire.decode(wire.inflate(wire.decode(payload_of(ACCEPTED["events"]))["columns"]))
+    columns = wire.decode(wire.inflate(wire.decode(body_of("events", ACCEPTED["events"]))["columns"]))
     schema("columns").validate_cbor(cbor2.dumps(columns))
     with pytest.raises(pycddl.ValidationError):
         schema("columns").validate_cbor(cbor2.dumps({**columns, "extra": b""}))

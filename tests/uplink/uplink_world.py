@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.decision import chain, rows
 from edge.decision.model import Event
-from edge.uplink import signing
+from edge.uplink import sealing, signing
 
 DEVICE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 MANAGER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
@@ -17,8 +17,13 @@ EPOCH = 3
 DEVICE = signing.public_bytes(DEVICE_KEY)
 MANAGER = signing.public_bytes(MANAGER_KEY)
 
-EDGE_TRUST = signing.Trust(SITE_UID, signing.fingerprint(DEVICE), EPOCH, MANAGER)
-CLOUD_TRUST = EDGE_TRUST._replace(public_key=DEVICE)
+SEAL_KEY = bytes(range(96, 128))  # the manager's, private
+DEVICE_UNSEAL = sealing.device_seal_private(DEVICE_KEY.private_bytes_raw())
+
+EDGE_TRUST = signing.Trust(
+    SITE_UID, signing.fingerprint(DEVICE), EPOCH, MANAGER, sealing.seal_public(SEAL_KEY), DEVICE_UNSEAL
+)
+CLOUD_TRUST = EDGE_TRUST._replace(public_key=DEVICE, seal_to=sealing.device_seal_public(DEVICE), unseal=SEAL_KEY)
 
 HELLO = signing.Hello(
     7, bytes(range(32)), LOG_ID, 1234, 1200, "b7d1", "vantail 0.1.0", bytes(range(32, 64)), (1001, bytes(80)),
@@ -50,6 +55,11 @@ FEW_CHAINED = chain.Stretch(
     (chain.Start(41, bytes(range(96, 128)), bytes(range(80))),),
     (bytes(32), bytes(32), bytes(32), bytes(range(128, 160))),
 )
+FEW_PLAIN = chain.plain(FEW_EVENTS)
+
+NOTICE = signing.Notice(LOG_ID, 44, FEW_EVENTS[2][3])
+COMMAND = signing.Command(b"request1", bytes(range(16)), "open", "hall", 0, "B. Martin", 4640123456)
+REPLY = signing.Reply(b"request1", b"", "denied", "no-access", "")
 
 
 def credentials(count, seed=1):

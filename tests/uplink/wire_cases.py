@@ -4,10 +4,15 @@ import zlib
 from typing import NamedTuple
 
 import uplink_world as world
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edge.decision import rows
 from edge.uplink import signing, wire
 
+ONCE = X25519PrivateKey.from_private_bytes(bytes(range(128, 160)))  # where the product takes a new key each time
 IN_FORCE = 7  # the revision that the controller has when a case arrives
 
 
@@ -46,9 +51,40 @@ def signed(payload, kind=wire.POLICY, key=world.MANAGER_KEY):
     return wire.join_frame(payload, key.sign(wire.signed_bytes(kind, payload)))
 
 
-def policy(trust=world.EDGE_TRUST, key=world.MANAGER_KEY, **changes):
-    """A right snapshot, some of its keys changed, rightly signed."""
-    return signing.sign(wire.POLICY, body(**changes), trust, key)
+def sealed(text, trust=world.CLOUD_TRUST, kind=wire.POLICY, seal_to=None):
+    """`text` as docs/sync-protocol.md says that it is sealed, by code that has nothing from ours."""
+    theirs = seal_to or trust.seal_to
+    own = ONCE.public_key().public_bytes_raw()
+    shared = ONCE.exchange(X25519PublicKey.from_public_bytes(theirs))
+    key = HKDF(SHA256(), 32, salt=own + theirs, info=b"vantail seal 1").derive(shared)
+    words = b"vantail " + kind.encode() + trust.site_uid + trust.controller + trust.epoch.to_bytes(8, "big")
+    return own + ChaCha20Poly1305(key).encrypt(bytes(12), text, words)
+
+
+def opened(seal, trust, kind):
+    """The text of a seal."""
+    own = X25519PrivateKey.from_private_bytes(trust.unseal)
+    theirs, public = seal[:32], own.public_key().public_bytes_raw()
+    shared = own.exchange(X25519PublicKey.from_public_bytes(theirs))
+    key = HKDF(SHA256(), 32, salt=theirs + public, info=b"vantail seal 1").derive(shared)
+    words = b"vantail " + kind.encode() + trust.site_uid + trust.controller + trust.epoch.to_bytes(8, "big")
+    return ChaCha20Poly1305(key).decrypt(bytes(12), seal[32:], words)
+
+
+def message(kind, text, trust=world.CLOUD_TRUST, key=world.MANAGER_KEY):
+    """A message of a sealed kind whose body is `text`, rightly sealed and signed."""
+    return signed(around(sealed(text, trust, kind), kind, trust), kind, key)
+
+
+def around(seal, kind=wire.POLICY, trust=world.CLOUD_TRUST, **more):
+    """The payload around a sealed text."""
+    envelope = {"kind": kind, "site": trust.site_uid, "controller": trust.controller, "epoch": trust.epoch}
+    return wire.encode({**envelope, "sealed": seal, **more})
+
+
+def policy(trust=world.CLOUD_TRUST, key=world.MANAGER_KEY, **changes):
+    """A right snapshot, some of its keys changed, rightly sealed and signed."""
+    return message(wire.POLICY, wire.encode(body(**changes)), trust, key)
 
 
 def snapshot_of(packed, **changes):
@@ -78,9 +114,9 @@ def frame_cases():
     """Refused before the signature is looked at, or by it."""
     right = policy()
     payload, signature = wire.cut_frame(right)
-    tampered = swapped(right, b"Les Tilleuls", b"Les Tilleulz")
+    tampered = right[:-200] + bytes((right[-200] ^ 1,)) + right[-199:]
     longer_head = swapped(right, b"\x59" + len(payload).to_bytes(2, "big"), b"\x5a" + len(payload).to_bytes(4, "big"))
-    ack = signing.encode_ack(world.LOG_ID, 5, world.EDGE_TRUST, world.MANAGER_KEY)
+    ack = signing.encode_ack(world.LOG_ID, 5, world.CLOUD_TRUST, world.MANAGER_KEY)
     zero = b"\xd2\x84\x43\xa1\x01\x27\xa0"
     return [
         Case("empty", "policy", "frame", b""),
@@ -104,7 +140,7 @@ def frame_cases():
 
 def address_cases():
     """Rightly signed, for somebody else."""
-    trust = world.EDGE_TRUST
+    trust = world.CLOUD_TRUST
     return [
         Case("calls itself an ack", "policy", "kind", signed(swapped(right_payload(), b"fpolicy", b"fpolicz"))),
         Case("foreign site", "policy", "foreign-site", policy(trust._replace(site_uid=bytes(16)))),
@@ -115,46 +151,55 @@ def address_cases():
 
 
 def cbor_cases():
-    """Rightly signed and addressed; not strict CBOR, or not the keys of the kind."""
-    payload = right_payload()
-    twice = swapped(payload, b"epoch\x03", b"epoch\x03ctwo\x01ctwo\x02")
-    entries = payload[0] & 0x1F  # a map of less than 24 pairs says how many in its first byte
-    floating = swapped(payload, b"bto\x08", b"bto\xfb\x40\x20\0\0\0\0\0\0")
+    """Rightly signed and addressed; not strict CBOR, or not the keys of the kind: around the seal, and inside it."""
     return [
-        Case("trailing bytes", "policy", "trailing", signed(payload + b"\x00")),
-        Case("duplicate keys", "policy", "duplicate-key", signed(bytes((payload[0] + 2,)) + twice[1:])),
-        Case("an unknown key", "policy", "unknown-key", policy(extra=1)),
-        Case(
-            "too deep",
-            "policy",
-            "too-deep",
-            signed(bytes((payload[0] + 1,)) + payload[1:] + b"ax" + b"\x81" * 40 + b"\0"),
-        ),
-        Case("indefinite map", "policy", "malformed", signed(b"\xbf" + payload[1:] + b"\xff")),
-        Case("a date tag", "policy", "malformed", policy_with(b"bto\x08", b"bto\xc1\x08")),
-        Case("a bignum", "policy", "malformed", policy_with(b"bto\x08", b"bto\xc2\x41\x08")),
+        *strictness_cases(right_payload(), b"eepoch\x03", signed, ""),
+        *strictness_cases(wire.encode(body()), b"bto\x08", inside, ", sealed"),
+        Case("an unknown key", "policy", "unknown-key", signed(around(sealed(wire.encode(body())), extra=1))),
+        Case("an unknown key, sealed", "policy", "unknown-key", policy(extra=1)),
+        Case("no seal", "policy", "unknown-key", signed(around(b"", **body()))),
+        Case("a seal that is a text", "policy", "malformed", signed(around("sealed"))),
         Case("a negative revision", "policy", "malformed", policy(to=-1)),
         Case("a true revision", "policy", "malformed", policy(to=True)),
-        Case("a floating revision", "policy", "malformed", signed(floating)),
-        Case(
-            "a missing key",
-            "policy",
-            "malformed",
-            signed(bytes((payload[0] - 1,)) + swapped(payload, b"bto\x08", b"")[1:]),
-        ),
-        Case("not a map", "policy", "malformed", signed(b"\x80")),
-        Case("nothing", "policy", "malformed", signed(b"")),
-        Case("cut short inside", "policy", "malformed", signed(payload[:-1])),
-        Case("the kind comes second", "policy", "malformed", signed(reordered(payload, entries))),
-        Case(
-            "a huge length", "policy", "malformed", signed(swapped(payload, b"dgone\x80", b"dgone\x9b" + b"\x7f" * 8))
-        ),
+        Case("the kind comes second", "policy", "malformed", signed(reordered(right_payload(), 5))),
+        Case("a huge length", "policy", "malformed", policy_with(b"dgone\x80", b"dgone\x9b" + b"\x7f" * 8)),
+        Case("sealed to another", "policy", "sealed", signed(around(sealed(b"\xa0", seal_to=bytes(range(1, 33)))))),
+        Case("sealed as a command", "policy", "sealed", signed(around(sealed(b"\xa0", kind=wire.COMMAND)))),
+        Case("a seal of nothing", "policy", "sealed", signed(around(b""))),
+        Case("a touched seal", "policy", "sealed", signed(around(sealed(wire.encode(body()))[:-1] + b"?"))),
     ]
 
 
+def strictness_cases(payload, pair, put, where):
+    """What strict CBOR is not, of a right map that has `pair` (a key and a number below 24) in it."""
+    entries = payload[0] & 0x1F  # a map of less than 24 pairs says how many in its first byte
+    twice = swapped(payload, pair, pair + b"ctwo\x01ctwo\x02")
+    floating = swapped(payload, pair, pair[:-1] + b"\xfb\x40\x20\0\0\0\0\0\0")
+    deep = bytes((payload[0] + 1,)) + payload[1:] + b"ax" + b"\x81" * 40 + b"\0"
+    wrong = [
+        ("trailing bytes", "trailing", payload + b"\x00"),
+        ("duplicate keys", "duplicate-key", bytes((payload[0] + 2,)) + twice[1:]),
+        ("too deep", "too-deep", deep),
+        ("indefinite map", "malformed", b"\xbf" + payload[1:] + b"\xff"),
+        ("a date tag", "malformed", swapped(payload, pair, pair[:-1] + b"\xc1" + pair[-1:])),
+        ("a bignum", "malformed", swapped(payload, pair, pair[:-1] + b"\xc2\x41" + pair[-1:])),
+        ("a floating number", "malformed", floating),
+        ("a missing key", "malformed", bytes((0xA0 + entries - 1,)) + swapped(payload, pair, b"")[1:]),
+        ("not a map", "malformed", b"\x80"),
+        ("nothing", "malformed", b""),
+        ("cut short inside", "malformed", payload[:-1]),
+    ]
+    return [Case(name + where, "policy", reason, put(data)) for name, reason, data in wrong]
+
+
+def inside(text):
+    """A policy whose sealed text is `text`."""
+    return message(wire.POLICY, text)
+
+
 def policy_with(old, new):
-    """A right snapshot with bytes of its payload replaced, rightly signed."""
-    return signed(swapped(right_payload(), old, new))
+    """A right snapshot with bytes of its body replaced, rightly sealed and signed."""
+    return inside(swapped(wire.encode(body()), old, new))
 
 
 def reordered(payload, entries):

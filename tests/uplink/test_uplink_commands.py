@@ -1,0 +1,160 @@
+"""Commands: fresh by a challenge of the controller's own, done once, and answered. Row Y4."""
+
+import random
+
+import pytest
+import uplink_world as world
+
+from edge.uplink import challenges, signing, sync
+from edge.uplink.sync import CommandReady, Publish, Refused
+
+NOW = 5_000_000
+
+
+def machine(connected=True, trust=world.EDGE_TRUST, seed=1):
+    chance = random.Random(seed)
+    one = sync.Sync(
+        trust, world.DEVICE_KEY, log_id=world.LOG_ID, last_seq=0, acked=0, version=(world.EPOCH, 7),
+        digest=bytes(32), boot_id="b7d1", software="vantail 0.1.0", random_bytes=chance.randbytes,
+    )  # fmt: skip
+    if connected:
+        one.connected(NOW)
+    return one
+
+
+def asked(request=b"request1"):
+    return signing.encode_challenge(request, world.CLOUD_TRUST, world.MANAGER_KEY)
+
+
+def command(challenge, request=b"request1", action="open", door="hall", **more):
+    said = signing.Command(request, challenge, action, door, **more)
+    return signing.encode_command(said, world.CLOUD_TRUST, world.MANAGER_KEY)
+
+
+def replies(actions):
+    return [signing.verify_reply(action.payload, world.CLOUD_TRUST) for action in actions if action[0] == "up/reply"]
+
+
+def challenged(one, request=b"request1", now_ms=NOW):
+    [reply] = replies(one.received("down/challenge", asked(request), now_ms))
+    assert reply == (request, reply.challenge, "", "", "")
+    assert len(reply.challenge) == 16
+    return reply.challenge
+
+
+def opens(actions):
+    return [action for action in actions if isinstance(action, CommandReady)]
+
+
+def test_a_fresh_command_is_carried_out_and_answered():
+    """Challenge, command, result: each with the request's number."""
+    one = machine()
+    challenge = challenged(one)
+    [ready] = one.received("down/command", command(challenge, who="Mme Roux"), NOW + 40)
+    assert ready.command == (b"request1", challenge, "open", "hall", 0, "Mme Roux", None)
+    [reply] = replies(one.command_done(ready.command, "denied", "lockdown"))
+    assert reply == (b"request1", b"", "denied", "lockdown", "")
+    assert one.status()["commands"] == 1
+
+
+def test_a_command_is_good_once():
+    """The same bytes ten thousand times more open nothing; the manager is told why each time, the log once."""
+    one = machine()
+    raw = command(challenged(one))
+    assert opens(one.received("down/command", raw, NOW))
+    said = []
+    for i in range(10_000):
+        actions = one.received("down/command", raw, NOW + i)
+        assert not opens(actions)
+        assert [reply[2:4] for reply in replies(actions)] == [("refused", "challenge")]
+        said += [action for action in actions if isinstance(action, Refused)]
+    assert [refused.reason for refused in said] == ["challenge"]
+    assert one.status()["refused"] == {"challenge": 10_000}
+
+
+@pytest.mark.parametrize(("late_ms", "is_opened"), [(0, True), (9_999, True), (10_000, False), (86_400_000, False)])
+def test_a_command_that_comes_late_opens_nothing(late_ms, is_opened):
+    """10 s after the challenge was given, what was queued somewhere is not carried out."""
+    one = machine()
+    raw = command(challenged(one))
+    assert bool(opens(one.received("down/command", raw, NOW + late_ms))) is is_opened
+
+
+def test_a_challenge_does_not_outlive_a_start():
+    """After a restart of the agent an earlier command means nothing."""
+    raw = command(challenged(machine()))
+    assert not opens(machine(seed=2).received("down/command", raw, NOW))
+
+
+def test_a_challenge_serves_the_request_it_was_given_for():
+    """Another request's command with the same challenge is refused, and uses the challenge up."""
+    one = machine()
+    challenge = challenged(one)
+    assert not opens(one.received("down/command", command(challenge, b"request2"), NOW))
+    assert not opens(one.received("down/command", command(challenge), NOW))
+
+
+def test_guessed_and_invented_challenges_open_nothing():
+    """1,000 signed commands with challenges that were never given."""
+    one, chance = machine(), random.Random(20261122)
+    challenged(one)
+    for _ in range(1_000):
+        assert not opens(one.received("down/command", command(chance.randbytes(16)), NOW))
+
+
+def test_repeated_requests_take_no_memory():
+    """A broker that repeats a request for ever gets answers, and the newest few challenges are good."""
+    one = machine()
+    given = [challenged(one) for _ in range(1_000)]
+    good = [each for each in given if opens(one.received("down/command", command(each), NOW))]
+    assert good == given[-challenges.MOST :]
+
+
+def test_without_the_challenge_a_replay_would_open(monkeypatch):
+    """Negative control: where any challenge is taken, the same bytes open again and again."""
+    monkeypatch.setattr(challenges.Challenges, "redeem", lambda *_: True)
+    one = machine()
+    raw = command(bytes(16))
+    assert sum(bool(opens(one.received("down/command", raw, NOW + i))) for i in range(5)) == 5
+
+
+def test_a_persons_credential_may_only_open():
+    """What a mobile may ask for is a door, decided by the rules; a signed hold in a person's name is malformed."""
+    one = machine()
+    raw = command(challenged(one), action="hold", credential=12)
+    [refused] = one.received("down/command", raw, NOW)
+    assert refused.reason == "malformed"
+    [ready] = one.received("down/command", command(challenged(one), credential=12), NOW)
+    assert ready.command.credential == 12
+
+
+@pytest.mark.parametrize("signer", [world.OTHER_KEY, world.DEVICE_KEY])
+def test_others_command_nothing(signer):
+    """A request or a command that the manager did not sign is refused, and gets no challenge."""
+    one = machine()
+    raw = signing.encode_challenge(b"request1", world.CLOUD_TRUST, signer)
+    assert not replies(one.received("down/challenge", raw, NOW))
+    said = signing.Command(b"request1", challenged(one), "open", "hall")
+    raw = signing.encode_command(said, world.CLOUD_TRUST, signer)
+    assert [action.reason for action in one.received("down/command", raw, NOW)] == ["signature"]
+
+
+def test_notices_go_at_once_and_only_on_a_line():
+    """A notice is said while connected, with QoS 0; off line nothing is kept of it."""
+    one, away = machine(), machine(connected=False)
+    raw = one.notice(world.NOTICE)
+    assert one.noticed(raw) == [Publish("up/notice", raw, 0)]
+    assert signing.verify_notice(raw, world.CLOUD_TRUST) == world.NOTICE
+    assert away.noticed(raw) == []
+
+
+def test_without_a_seal_key_nothing_but_hellos_leaves():
+    """A manager.toml from before sealing: events stay, no reply, no notice; the hello still says how it stands."""
+    one = machine(connected=False, trust=world.EDGE_TRUST._replace(seal_to=b""))
+    one.log_advanced(700, NOW)
+    actions = one.connected(NOW)
+    assert [action[0] for action in actions] == ["up/hello"]
+    assert one.next_deadline() > NOW
+    assert one.received("down/challenge", asked(), NOW) == []
+    assert one.noticed(one.notice(world.NOTICE)) == []
+    assert one.status()["sealed"] is False
