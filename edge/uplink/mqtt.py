@@ -23,7 +23,7 @@ from edge.uplink.tls import TlsError, TlsFiles, client_context, explain, mind_da
 from edge.uplink.wire import MAX_RAW
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_DOWN = ("down/policy", "down/ack", "down/challenge", "down/command")
+DOWN = ("down/policy", "down/ack", "down/challenge", "down/command")
 _MAX_IN_FLIGHT = 20  # messages without PUBACK: 20 to 100 are paho's fastest
 _MAX_QUEUED = 100  # in memory; above, publishing is refused and counted
 _MAX_HANDED = 1_000  # messages on their way into the loop: a flood ends here
@@ -196,7 +196,7 @@ class Connection:
             self._last_error = f"the broker refuses the connection: {reason}"
             return
         self._counts["connects"] += 1
-        client.subscribe([(self._prefix + suffix, 1) for suffix in _DOWN])  # a clean session has forgotten them
+        client.subscribe([(self._prefix + suffix, 1) for suffix in DOWN])  # a clean session has forgotten them
         client.publish(self._prefix + "status", self._status_payload(True), qos=1, retain=True)
 
     def _on_connect_fail(self, _client: paho.Client, _data: object) -> None:

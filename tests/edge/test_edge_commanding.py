@@ -1,0 +1,153 @@
+"""Fresh commands of the manager at a real agent: carried out at the door, recorded first, answered with what became of
+them. That one is fresh is tests/uplink/test_uplink_commands.py."""
+
+import asyncio
+import json
+
+import pytest
+from edge_controller import DEADLINE_S, NEVER_AUTO, NOW_MS, make
+
+from edge import keyring
+from edge.agent import Agent
+from edge.commanding import Commands
+from edge.config import load
+from edge.decision import model, rows
+from edge.decision.policy import VerifiedDelta
+from edge.uplink import signing
+from edge.uplink.messages import Command
+from firmware_sim.driven_clock import DrivenClock
+from firmware_sim.line_board import LineBoard
+
+MOBILE = 880_001
+
+
+class Bench:
+    """An agent in this process with its board."""
+
+    def __init__(self, agent, board):
+        self.agent, self.board = agent, board
+        self._commands = Commands(agent.ask, agent.answers.status)
+
+    async def carry_out(self, action, door="hall-b", **more):
+        answer = await self._commands.carry_out(Command(bytes(8), bytes(16), action, door, who="Mme Roux", **more))
+        await self.board.barrier(DEADLINE_S)
+        return answer
+
+    async def add(self, *changed):
+        """More rows, as a change of the policy."""
+        packed = tuple(map(rows.pack, changed))
+        stored = await asyncio.wrap_future(self.agent.policies.store.rows())
+        digest = signing.policy_digest([*stored, *packed])
+        manager = self.agent.keys.manager
+        device = signing.fingerprint(self.agent.keys.device_public)
+        epoch, revision = self.agent.policies.version
+        delta = VerifiedDelta(manager.site_uid, device, epoch, revision, revision + 1, packed, (), digest)
+        assert await self.agent.policy_care.apply(delta) == ((epoch, revision + 1), digest)
+        await self.agent.settle()
+
+    def pulses(self):
+        return [(strike.door, strike.output) for strike in self.board.strikes if strike.ms != model.LOCK]
+
+    async def last_event(self):
+        [found] = await asyncio.wrap_future(self.agent.log.query(limit=1, after_seq=self.agent.log.last_seq - 1))
+        return found.event
+
+
+def at_the_door(folder, play):
+    """Run `play` with an agent whose policy is in force."""
+
+    async def run():
+        made = make(folder, changes=(NEVER_AUTO,))
+        board = LineBoard(made.board)
+        await board.start()
+        config = load(made.config)
+        agent = await Agent.start(config, keyring.load(config), DrivenClock(NOW_MS))
+        running = asyncio.create_task(agent.run())
+        try:
+            await board.wait_connected(DEADLINE_S)
+            await board.barrier(DEADLINE_S)
+            await play(Bench(agent, board))
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await board.stop()
+
+    asyncio.run(run())
+
+
+def test_an_open_moves_the_strike_once_and_says_so(folder):
+    """The strike moves, the event names who commanded, the reply says open."""
+
+    async def play(at):
+        assert await at.carry_out("open") == ("open", "", "")
+        assert at.pulses() == [("hall-b", "door")]
+        event = await at.last_event()
+        assert (event.medium, event.result, event.door, event.detail) == ("command", "open", "hall-b", "Mme Roux")
+
+    at_the_door(folder, play)
+
+
+@pytest.mark.parametrize(("door", "reason"), [("cellar", "unknown"), ("HALL-B", "unknown")])
+def test_a_door_that_is_not_here_is_denied(folder, door, reason):
+    """Nothing moves, and the reply says why."""
+
+    async def play(at):
+        assert await at.carry_out("open", door) == ("denied", reason, "")
+        assert at.pulses() == []
+
+    at_the_door(folder, play)
+
+
+def test_a_lockdown_denies_a_command(folder):
+    """A row of the policy that locks the door down beats the manager's own open; the same row takes it back."""
+
+    async def play(at):
+        await at.add(rows.Mode("hall-b", True, "Mme Roux"))
+        assert await at.carry_out("open") == ("denied", "lockdown", "")
+        assert await at.carry_out("hold", until_ms=NOW_MS + 60_000) == ("denied", "lockdown", "")
+        assert at.pulses() == []
+
+    at_the_door(folder, play)
+
+
+def test_a_hold_ends_with_its_release(folder):
+    """Held until released; a hold that is over already is denied; forgiving is done."""
+
+    async def play(at):
+        assert await at.carry_out("hold", until_ms=NOW_MS - 1) == ("denied", "expired", "")
+        assert at.pulses() == []
+        assert await at.carry_out("hold", until_ms=NOW_MS + 3_600_000) == ("open", "hold", "")
+        assert at.agent.controller.is_held("hall-b")
+        assert await at.carry_out("release") == ("done", "", "")
+        assert not at.agent.controller.is_held("hall-b")
+        assert await at.carry_out("forgive", "") == ("done", "", "")
+
+    at_the_door(folder, play)
+
+
+def test_a_mobile_is_decided_like_any_credential(folder):
+    """A person's own number opens where the person may, and is denied where not: by the same ladder as a badge."""
+
+    async def play(at):
+        assert await at.carry_out("open", credential=MOBILE) == ("denied", "unknown", "")
+        grant = ("hall-b", "", 1 << model.MOBILE, 15, rows.ALWAYS)
+        await at.add(rows.Group(900, "By mobile", (grant,)))
+        await at.add(rows.Credential(model.MOBILE, MOBILE, 900, 0, 0, 0, 0, "", "B. Martin"))
+        assert await at.carry_out("open", credential=MOBILE) == ("open", "", "")
+        event = await at.last_event()
+        assert (event.medium, event.credential, event.result) == ("mobile", MOBILE, "open")
+        assert await at.carry_out("open", "garage", credential=MOBILE) == ("denied", "no-access", "")
+        assert at.pulses() == [("hall-b", "door")]
+
+    at_the_door(folder, play)
+
+
+def test_the_status_travels_as_it_is_shown(folder):
+    """What `vantail status --json` says, in a reply."""
+
+    async def play(at):
+        result, reason, text = await at.carry_out("status", "")
+        assert (result, reason) == ("done", "")
+        assert json.loads(text)["controller"] == at.agent.config.controller
+
+    at_the_door(folder, play)
