@@ -132,11 +132,15 @@ def test_a_mobile_is_decided_like_any_credential(folder):
         assert await at.carry_out("open", credential=MOBILE) == ("denied", "unknown", "")
         grant = ("hall-b", "", 1 << model.MOBILE, 15, rows.ALWAYS)
         await at.add(rows.Group(900, "By mobile", (grant,)))
-        await at.add(rows.Credential(model.MOBILE, MOBILE, 900, 0, 0, 0, 0, "", "B. Martin"))
+        await at.add(
+            rows.Group(901, "Nowhere", ()),
+            rows.Credential(model.MOBILE, MOBILE, 900, 0, 0, 0, 0, "", "B. Martin"),
+            rows.Credential(model.MOBILE, MOBILE + 1, 901, 0, 0, 0, 0, "", "C. Petit"),
+        )
         assert await at.carry_out("open", credential=MOBILE) == ("open", "", "")
         event = await at.last_event()
         assert (event.medium, event.credential, event.result) == ("mobile", MOBILE, "open")
-        assert await at.carry_out("open", "garage", credential=MOBILE) == ("denied", "no-access", "")
+        assert await at.carry_out("open", credential=MOBILE + 1) == ("denied", "no-access", "")
         assert at.pulses() == [("hall-b", "door")]
 
     at_the_door(folder, play)
