@@ -43,6 +43,7 @@ class Answers:
             "command": self._command,
             **self._agent.pairing.answers,
             **self._agent.housekeeping.answers,
+            **self._agent.transferring.answers,
         }
 
     async def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,6 +82,7 @@ class Answers:
             **agent.hardware.status(),
             "uplink": agent.manager_side.status(),
             "sync": self._sync(counts.unsent, moment) if agent.config.uplink is not None else None,
+            "api_may_open": agent.config.api_may_open,
             "decision_us": agent.decision_us,
             "decisions": agent.decisions,
             "unwired_outputs": agent.actuators.unwired,
@@ -152,6 +154,8 @@ class Answers:
         action, door, who = (request.get(name) for name in ("action", "door", "who"))
         until_ms = request.get("until_ms") or 0
         doors = self._agent.controller.doors
+        if not self._agent.config.api_may_open:
+            raise BadRequestError("no door is opened by this socket; where that is meant: api_may_open in agent.toml")
         if action not in COMMANDS:
             raise BadRequestError(f"unknown action; known are {', '.join(COMMANDS)}")
         if not isinstance(door, str) or (door and door not in doors):

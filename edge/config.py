@@ -58,6 +58,7 @@ _MEANINGS = {
     "board": "the Unix socket of the simulated line board",
     "keep_personal_days": "after how many days an event says no more who it was",
     "names_persons": "false where it is never written who came",
+    "api_may_open": "true where whoever may use the local API may open doors by it",
     "keep_events": "how many acknowledged events stay on this controller",
 }
 
@@ -188,6 +189,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_events: Annotated[int, msgspec.Meta(ge=1000, le=10_000_000)] = 100_000
     keep_personal_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
     names_persons: bool = True
+    api_may_open: bool = False
 
 
 def load(path: Path) -> Config:
@@ -196,8 +198,11 @@ def load(path: Path) -> Config:
         text = path.read_bytes().decode()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give the controller's configuration with --config") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except OSError as error:
+        advice = "; run this as the agent's user" if isinstance(error, PermissionError) else ""
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}){advice}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; is it an agent.toml?") from None
     try:
         config = msgspec.convert(tomllib.loads(text), Config)
     except tomllib.TOMLDecodeError as error:

@@ -20,7 +20,8 @@ PORTABLE_OSDP = "edge/reader/osdp/link.py"  # and whatever it imports
 # A library that is named in these places only: a file, or a folder with a slash at its end.
 NAMED_IN = {
     "cbor2": ("edge/uplink/wire.py",),
-    "paho": ("edge/uplink/mqtt.py", "cloud_stub/broker.py"),
+    "paho": ("edge/uplink/mqtt.py", "edge/home_assistant_line.py", "cloud_stub/broker.py"),
+    "prometheus_client": ("edge/metrics.py", "cloud_stub/"),
     "serial_asyncio": ("edge/reader/serial_line.py",),
     "serial": ("edge/reader/serial_line.py",),
     "sqlite_utils": ("edge/storage/migrations.py",),

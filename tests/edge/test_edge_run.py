@@ -62,7 +62,7 @@ def test_good_badge_opens_bad_does_not_and_the_commands_agree(folder):
         config = ("--config", str(made.config))
         status = json.loads(made.run("status", *config, "--json").stdout)
         assert (status["controller"], status["policy"]["in_force"]) == ("hall-b", True)
-        assert (status["uplink"], status["decisions"], status["log"]["unsent"]) == (None, 2, status["log"]["last_seq"])
+        assert (status["sync"], status["decisions"], status["log"]["unsent"]) == (None, 2, status["log"]["last_seq"])
         text = made.run("status", *config).stdout
         assert "controller hall-b of clos-des-dunes" in text
         assert "cloud      none configured" in text
