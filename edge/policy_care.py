@@ -15,13 +15,22 @@ RECHECK_EVERY_S = 24 * 3600.0
 
 
 class PolicyCare:
-    """Of `policies`. submit: takes inputs of the core. differs: is called when the rows are found to be others."""
+    """Of `policies`. submit: takes inputs of the core. differs: is called when the rows are found to be others.
+    is_over(): another manager is bound already, and nothing more of this one is put in force."""
 
-    def __init__(self, policies: Policies, submit: Callable[[object], None], differs: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        policies: Policies,
+        submit: Callable[[object], None],
+        differs: Callable[[], None],
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._is_over = is_over
         self._policies = policies
         self._submit = submit
         self._differs = differs
         self._said: set[str] = set()
+        self.trouble = ""  # why the last change was not taken; "": it was
 
     @property
     def version(self) -> tuple[tuple[int, int], bytes]:
@@ -34,12 +43,17 @@ class PolicyCare:
 
     async def apply(self, delta: VerifiedDelta) -> tuple[tuple[int, int], bytes]:
         """Store a change and put it in force, whole or not at all; the version afterwards. Never an exception."""
+        self.trouble = ""
+        if self._is_over():
+            self.trouble = "another manager is bound"
+            return self.version
         try:
             self.put_in_force(await self._policies.apply(delta))
             if delta.from_revision == 0:
                 self._said.clear()
         except Exception as error:  # whatever it is, the policy in force goes on, and the manager learns which it is
-            self.refused("policy", type(error).__name__, str(error))
+            self.trouble = str(error)
+            self.refused("policy", type(error).__name__, self.trouble)
             with contextlib.suppress(StorageError):
                 await self._policies.recheck()  # where its own rows are to blame, the manager is told another digest
         return self.version

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-MAX_REQUEST = 65_536
+MAX_REQUEST = 131_072  # a message of the wire as base64, and the words around it
 ANSWER_LIMIT = 64 * 1024 * 1024
 Handler = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 

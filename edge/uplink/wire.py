@@ -118,20 +118,40 @@ def decode(data: bytes) -> Any:
     `duplicate-key`, `trailing`, `malformed` (also indefinite lengths and every tag)."""
     stream = BytesIO(data)
     try:
-        value = cbor2.load(
-            stream,
-            tag_hook=_refuse_tag,
-            semantic_decoders=_NO_TAGS,
-            max_depth=MAX_DEPTH,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            strict_hashable_types=True,
-        )
-    except (cbor2.CBORError, ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
+        value = _load(stream)
+    except _REFUSALS as error:
         raise _named(error) from None
     if stream.tell() != len(data):
         raise WireError(TRAILING, f"{len(data) - stream.tell()} bytes follow the value")
     return value
+
+
+def decode_first(data: bytes) -> tuple[Any, int] | None:
+    """(the item with which `data` begins, its size in bytes), of a CBOR sequence (RFC 8742); None where `data` ends
+    before the item does. WireError as `decode`, and where the item is not written in the shortest way."""
+    stream = BytesIO(data)
+    try:
+        value = _load(stream)
+    except cbor2.CBORDecodeEOF:
+        return None
+    except _REFUSALS as error:
+        raise _named(error) from None
+    size = stream.tell()
+    if encode(value) != data[:size]:
+        raise WireError(MALFORMED, "not written in the shortest way")
+    return value, size
+
+
+def _load(stream: BytesIO) -> Any:
+    return cbor2.load(
+        stream,
+        tag_hook=_refuse_tag,
+        semantic_decoders=_NO_TAGS,
+        max_depth=MAX_DEPTH,
+        allow_indefinite=False,
+        allow_duplicate_keys=False,
+        strict_hashable_types=True,
+    )
 
 
 def deflate(data: bytes, split: int = 0) -> bytes:
@@ -195,6 +215,9 @@ def _refuse_tag(*_: object) -> NoReturn:
 _NO_TAGS = dict.fromkeys(
     (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 43, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799), _refuse_tag
 )
+
+
+_REFUSALS = (cbor2.CBORError, ValueError, TypeError, OverflowError, MemoryError, RecursionError)
 
 
 def _named(error: Exception) -> WireError:
