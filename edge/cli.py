@@ -7,12 +7,29 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from edge import __version__
-from edge.commands import backup, doctor, enrol, events, explain, keygen, reader, replay, restore, run, status
+from edge.commands import (
+    backup,
+    dat,
+    doctor,
+    enrol,
+    events,
+    explain,
+    home_assistant,
+    keygen,
+    metrics,
+    reader,
+    replay,
+    restore,
+    run,
+    status,
+)
 from edge.config import ConfigError
 from edge.console.api import ApiError
 from edge.failures import CommandError
 
-COMMANDS = (run, status, events, backup, restore, doctor, reader, explain, replay, keygen, enrol)
+COMMANDS = (
+    run, status, events, backup, restore, doctor, reader, explain, replay, keygen, enrol, metrics, home_assistant, dat,
+)  # fmt: skip
 EXAMPLES = """examples:
   vantail keygen --keys /etc/vantail/keys
   vantail enrol --cloud https://cloud.example:8884 --token T --ca-fingerprint F
@@ -38,14 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
     except CommandError as error:
-        print(f"vantail: {error}", file=sys.stderr)
-        return error.code
+        return _fail(str(error), error.code)
     except ConfigError as error:
-        print(f"vantail: {error}", file=sys.stderr)
-        return os.EX_CONFIG
+        return _fail(str(error), os.EX_CONFIG)
     except ApiError as error:
-        print(f"vantail: {error}", file=sys.stderr)
-        return os.EX_UNAVAILABLE
+        return _fail(str(error), os.EX_UNAVAILABLE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -54,9 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("VANTAIL_TRACEBACK"):
             raise
-        what = f"unexpected {type(error).__name__}: {error}; set VANTAIL_TRACEBACK=1 to see where"
-        print("vantail: " + what.replace("\n", " "), file=sys.stderr)
-        return os.EX_SOFTWARE
+        if isinstance(error, PermissionError) and error.filename:
+            return _fail(f"{error.filename}: {error.strerror}; run this as a user who may", os.EX_NOPERM)
+        said = f"unexpected {type(error).__name__}: {error}; set VANTAIL_TRACEBACK=1 to see where"
+        return _fail(said, os.EX_SOFTWARE)
+
+
+def _fail(said: str, code: int) -> int:
+    """One line, whatever was typed or is in a file: what would move the cursor is left out."""
+    print("vantail: " + "".join(each if each.isprintable() else " " for each in said), file=sys.stderr)
+    return code
 
 
 class _Parser(argparse.ArgumentParser):

@@ -15,7 +15,7 @@ from edge.decision.policy import compile_image
 from edge.failures import CommandError
 from edge.residence import values
 from edge.residence.compile import policy_digest, policy_rows, years_around
-from edge.residence.problems import has_errors
+from edge.residence.problems import first_error
 from edge.residence.reading import read
 
 _CODE_KEY = bytes(32)
@@ -28,10 +28,8 @@ def read_files(folder: Path) -> values.Residence:
     if not folder.is_dir():
         raise CommandError(f"{folder}: no such folder", os.EX_NOINPUT)
     residence, problems = read(folder, date.today())
-    if residence is None or has_errors(problems):
-        errors = [problem for problem in problems if problem.level == "error"]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise CommandError(f"{folder}/{errors[0]}{more}", os.EX_DATAERR)
+    if residence is None:
+        raise CommandError(first_error(folder, problems), os.EX_DATAERR)
     return residence
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.residence import values
 from edge.residence.day import Step, read_day
-from edge.residence.problems import has_errors
+from edge.residence.problems import first_error, has_errors
 from edge.residence.reading import read
 from firmware_sim import door_places, door_wallet
 from firmware_sim.building import Hardware, build
@@ -274,19 +274,13 @@ def _read(building: Path, day: Path) -> tuple[values.Residence, tuple[Step, ...]
         raise DemoError(f"{building}: no such folder; give a residence's with --building")
     residence, problems = read(building, date.today())
     if residence is None:
-        raise DemoError(_first_problem(building, problems))
+        raise DemoError(first_error(building, problems))
     if not day.is_file():
         raise DemoError(f"{day}: no such file; give a day's with --day")
     steps, problems = read_day(day, residence)
     if has_errors(problems):
-        raise DemoError(_first_problem(day.parent, problems))
+        raise DemoError(first_error(day.parent, problems))
     return residence, steps
-
-
-def _first_problem(folder: Path, problems: list[Any]) -> str:
-    errors = [problem for problem in problems if problem.level == "error"]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{folder}/{errors[0]}{more}"
 
 
 async def _run(name: str, command: list[str]) -> None:

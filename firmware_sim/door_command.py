@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from edge import config as agent_config
 from edge.reader.osdp.key_file import KeyPair, ReaderKeyError, read_keys
 from edge.residence import values
-from edge.residence.problems import has_errors
+from edge.residence.problems import first_error
 from edge.residence.reading import read
 from firmware_sim import door_wallet
 from firmware_sim.door_bench import Bench
@@ -227,8 +227,6 @@ def _residence(folder: Path) -> values.Residence:
     if not folder.is_dir():
         raise DoorError(f"{folder}: no such folder; give a residence's with --building", os.EX_NOINPUT)
     residence, problems = read(folder, date.today())
-    if residence is None or has_errors(problems):
-        errors = [problem for problem in problems if problem.level == "error"]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise DoorError(f"{folder}/{errors[0]}{more}", os.EX_DATAERR)
+    if residence is None:
+        raise DoorError(first_error(folder, problems), os.EX_DATAERR)
     return residence

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import __version__
-from edge.commands.options import takes_config
+from edge.commands.options import a_path, takes_config
 from edge.config import Config, load
 from edge.console.api import call
 from edge.failures import CommandError
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
         "It names who came in when; keep it no longer than you keep that.",
     )
     takes_config(backup)
-    backup.add_argument("file", type=Path, metavar="FILE", help="to write; a tar, readable by its owner alone")
+    backup.add_argument("file", type=a_path, metavar="FILE", help="to write; a tar, readable by its owner alone")
     backup.add_argument("--force", action="store_true", help="take the place of a FILE that is there")
     backup.set_defaults(run=_backup)
 
@@ -39,6 +39,8 @@ def _backup(options: argparse.Namespace) -> int:
     config, target = load(options.config), options.file.absolute()
     if target.exists() and not options.force:
         raise CommandError(f"{target}: is there already; give another name, or --force", os.EX_CANTCREAT)
+    if not target.parent.is_dir():
+        raise CommandError(f"{target.parent}: no such folder; make it, or give FILE another one", os.EX_CANTCREAT)
     try:
         key = load_private_key(Path(config.keys) / "device.key")
         folder = _copies(config, target)

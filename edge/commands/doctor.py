@@ -4,10 +4,9 @@ import argparse
 import asyncio
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands.options import takes_config
+from edge.commands.options import a_path, takes_config
 from edge.failures import CommandError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def add(commands: Any) -> None:
     )
     takes_config(doctor)
     doctor.add_argument("--json", action="store_true", help="one JSON object")
-    doctor.add_argument("--wiring", type=Path, metavar="FILE.svg", help="only draw how agent.toml says it is wired")
+    doctor.add_argument("--wiring", type=a_path, metavar="FILE.svg", help="only draw how agent.toml says it is wired")
     doctor.set_defaults(run=_doctor)
 
 

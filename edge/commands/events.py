@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import math
 import os
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 from edge.commands import events_kept
 from edge.commands.event_pages import Event, Pages
-from edge.commands.options import local_time, parse_past, takes_config
+from edge.commands.options import a_path, local_time, parse_past, takes_config
 from edge.config import Config, load
 from edge.console.api import call
 from edge.failures import CommandError
@@ -71,7 +72,9 @@ def _takes_forms(parser: argparse.ArgumentParser) -> None:
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="one JSON object a line")
     forms.add_argument("--csv", action="store_true", help="a table for spreadsheets (RFC 4180)")
-    forms.add_argument("--plot", type=Path, metavar="FILE.svg", help="a calendar and a bar for each door, as a picture")
+    forms.add_argument(
+        "--plot", type=a_path, metavar="FILE.svg", help="a calendar and a bar for each door, as a picture"
+    )
     parser.add_argument("--lang", choices=("en", "fr"), default="en", help="of the picture")
     parser.add_argument("--follow", action="store_true", help="go on with what is recorded from now on")
 
@@ -80,8 +83,9 @@ def _events(options: argparse.Namespace) -> int:
     config = load(options.config)
     if options.limit is not None and options.limit < 1:
         raise CommandError(f"--limit {options.limit}: give at least 1", os.EX_USAGE)
-    if options.follow and options.plot:
-        raise CommandError("--follow and --plot: a picture has an end; leave one of them out", os.EX_USAGE)
+    if options.follow and (options.plot or options.until):
+        said = "--plot: a picture" if options.plot else "--until: what was before a time"
+        raise CommandError(f"--follow and {said} has an end; leave one of them out", os.EX_USAGE)
     pages = Pages(Path(config.api), _filters_of(options))
     if options.plot:
         return _plot(config, pages, options)
@@ -123,6 +127,8 @@ def _filters_of(options: argparse.Namespace) -> dict[str, Any]:
     for name in ("since", "until"):
         if getattr(options, name) is not None:
             filters[f"{name}_ms"] = parse_past(getattr(options, name), now)
+    if filters.get("since_ms", 0) >= filters.get("until_ms", math.inf):
+        raise CommandError("--since is not before --until: nothing can be between them", os.EX_USAGE)
     return filters
 
 

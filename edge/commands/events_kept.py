@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge.commands.options import a_path
 from edge.config import load
 from edge.console.api import call
 from edge.failures import CommandError
@@ -24,7 +25,7 @@ def add(events: argparse.ArgumentParser) -> None:
     erase = words.add_parser("erase", help="take one person's number out of every event, for good")
     for parser in (verify, erase):
         # Without a default: it would undo a --config that stands before the word.
-        parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="agent.toml")
+        parser.add_argument("--config", type=a_path, default=argparse.SUPPRESS, metavar="FILE", help="agent.toml")
     verify.add_argument("--json", action="store_true", help="one JSON object")
     verify.set_defaults(run=_verify)
     erase.add_argument("--credential", metavar="NUMBER", help="a badge's, remote's or telephone's number")

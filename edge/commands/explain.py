@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge.commands.options import parse_time, takes_config
+from edge.commands.options import a_path, parse_time, takes_config
 from edge.config import load
 from edge.console.api import call
 
@@ -14,7 +14,7 @@ from edge.console.api import call
 def add(commands: Any) -> None:
     explain = commands.add_parser("explain", help="why a credential opens a door or does not, and when it would")
     takes_config(explain)
-    explain.add_argument("--building", type=Path, metavar="DIR", help="ask a residence's files, not the agent")
+    explain.add_argument("--building", type=a_path, metavar="DIR", help="ask a residence's files, not the agent")
     explain.add_argument("--door", required=True, metavar="DOOR")
     explain.add_argument("--medium", required=True, choices=("badge", "remote", "code", "phone", "mobile"))
     explain.add_argument("--value", required=True, metavar="VALUE", help="the number, or a code's digits")

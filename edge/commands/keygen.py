@@ -2,15 +2,15 @@
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any
 
+from edge.commands.options import a_path
 from edge.failures import CommandError
 
 
 def add(commands: Any) -> None:
     keygen = commands.add_parser("keygen", help="make this controller's own key, once")
-    keygen.add_argument("--keys", required=True, type=Path, metavar="DIR", help="the keys folder")
+    keygen.add_argument("--keys", required=True, type=a_path, metavar="DIR", help="the keys folder")
     keygen.set_defaults(run=_keygen)
 
 
@@ -29,8 +29,11 @@ def _keygen(options: argparse.Namespace) -> int:
         key = generate_key()
         write_private_key(options.keys / "device.key", key)
         write_public_key(options.keys / "device.pub", public_bytes(key))
-    except (KeyFileError, OSError) as error:
+    except KeyFileError as error:
         raise CommandError(str(error), os.EX_CANTCREAT) from None
+    except OSError as error:
+        said = f"{error.filename or options.keys}: cannot be written ({error.strerror}); give --keys another folder"
+        raise CommandError(said, os.EX_CANTCREAT) from None
     print(f"device fingerprint {fingerprint(public_bytes(key)).hex()}")
     print(f"next: vantail-cloud provision CONTROLLER --keys {options.keys}")
     return 0

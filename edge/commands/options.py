@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.failures import CommandError
 
 DEFAULT_CONFIG = "/etc/vantail/agent.toml"
+_YEAR_3000_MS = 32_503_680_000_000
 _DAYS_AGO = {"today": 0, "yesterday": 1}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _UNITS |= {word: unit for unit in _UNITS.values() for word in (unit, unit[:-1])} | {"min": "minutes"}
@@ -17,15 +18,25 @@ _AGO = re.compile(rf"(?P<number>\d{{1,6}}) ?(?P<unit>{'|'.join(sorted(_UNITS, ke
 
 def takes_config(parser: argparse.ArgumentParser) -> None:
     """--config FILE."""
-    parser.add_argument("--config", type=Path, default=Path(DEFAULT_CONFIG), metavar="FILE", help="agent.toml")
+    parser.add_argument("--config", type=a_path, default=Path(DEFAULT_CONFIG), metavar="FILE", help="agent.toml")
+
+
+def a_path(text: str) -> Path:
+    """A path as an argument. An empty one, as a script's unset variable leaves it, would mean this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; write a path")
+    return Path(text)
 
 
 def parse_time(text: str) -> int:
-    """UTC ms of an ISO time; without an offset it is this machine's local time."""
+    """UTC ms of an ISO time of 1970 to 2999; without an offset it is this machine's local time."""
     try:
-        return int(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000)
+        utc_ms = int(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise CommandError(f"'{text}' is no time; write 2026-11-23 or 2026-11-23T07:58", os.EX_USAGE) from None
+    if not 0 <= utc_ms < _YEAR_3000_MS:
+        raise CommandError(f"'{text}': write a time of 1970 to 2999", os.EX_USAGE)
+    return utc_ms
 
 
 def parse_past(text: str, now: datetime) -> int:

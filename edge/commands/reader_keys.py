@@ -16,6 +16,7 @@ from edge.failures import CommandError
 LOOK_EVERY_S = 0.2
 LONGEST_REKEY_S = 30.0  # a reader that is on line answers within a second
 MOST_MINUTES = 5
+SHORTEST_S = 5
 
 
 def add(subcommands: Any) -> None:
@@ -38,9 +39,10 @@ def _takes_reader(parser: argparse.ArgumentParser) -> None:
 
 
 def _pair(options: argparse.Namespace) -> int:
+    if not SHORTEST_S / 60 <= options.minutes <= MOST_MINUTES:
+        said = f"--minutes {options.minutes:g}: give at most {MOST_MINUTES}, and at least {SHORTEST_S} seconds (0.1)"
+        raise CommandError(said, os.EX_USAGE)
     window_s = round(options.minutes * 60)
-    if not 5 <= window_s <= MOST_MINUTES * 60:
-        raise CommandError(f"--minutes {options.minutes:g}: give at most {MOST_MINUTES}", os.EX_USAGE)
     socket = Path(load(options.config).api)
     call(socket, "pair", reader=options.reader, window_s=window_s)
     try:

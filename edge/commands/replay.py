@@ -4,16 +4,16 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
+from edge.commands.options import a_path
 from edge.failures import CommandError
 
 
 def add(commands: Any) -> None:
     replay = commands.add_parser("replay", help="play a day file through the decision core alone")
-    replay.add_argument("--building", type=Path, required=True, metavar="DIR", help="a residence's folder")
-    replay.add_argument("--day", type=Path, required=True, metavar="FILE", help="a day file")
+    replay.add_argument("--building", type=a_path, required=True, metavar="DIR", help="a residence's folder")
+    replay.add_argument("--day", type=a_path, required=True, metavar="FILE", help="a day file")
     replay.add_argument("--json", action="store_true", help="one JSON object a line")
     replay.set_defaults(run=_replay)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.commands.backup import SIGNED, agent_runs
-from edge.commands.options import takes_config
+from edge.commands.options import a_path, takes_config
 from edge.config import Config, load
 from edge.failures import CommandError
 
@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
         "force here is refused.",
     )
     takes_config(restore)
-    restore.add_argument("file", type=Path, metavar="FILE", help="that vantail backup wrote")
+    restore.add_argument("file", type=a_path, metavar="FILE", help="that vantail backup wrote")
     restore.add_argument(
         "--without-policy", action="store_true", help="take the log alone; the policy that is here stays"
     )

@@ -7,9 +7,8 @@ from typing import Any, Protocol
 
 from edge.decision.model import ReaderLine
 from edge.lines.gpio import Claim, GpioError, GpioLine, RequestLines, claim_pulses
+from edge.lines.reclaiming import Reclaiming
 
-RECLAIM_S = (0.25, 1.0, 5.0)  # pauses before lines that failed are claimed again; the last one repeats
-GOOD_S = 60.0  # lines that failed and are good for so long are told of when they fail again; flapping ones are not
 READS = 16  # of 64 edges: as many as the kernel keeps
 
 
@@ -57,8 +56,7 @@ class PulseLines:
         self._claim: Claim | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
-        self._times = 0  # failures in a row
-        self._failed_s = float("-inf")
+        self._reclaiming = Reclaiming()
         self.trouble = ""
 
     def claim(self) -> None:
@@ -105,29 +103,23 @@ class PulseLines:
 
     def _fail(self, why: str) -> None:
         self.release()
-        self.trouble = why
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._failed_s >= GOOD_S:
-            self._times = 0
-            self._deliver(ReaderLine(self._reader.reader, False, why))
-        self._claim_later(now_s)
+        self._claim_later(why, self._reclaiming.failed(asyncio.get_running_loop().time()))
 
-    def _claim_later(self, failed_s: float) -> None:
-        self._failed_s = failed_s
-        wait_s = RECLAIM_S[min(self._times, len(RECLAIM_S) - 1)]
-        self._times += 1
-        self._retry = asyncio.get_running_loop().call_later(wait_s, self._claim_again)
+    def _claim_later(self, why: str, is_news: bool) -> None:
+        self.trouble = why
+        self._retry = asyncio.get_running_loop().call_later(self._reclaiming.pause_s(), self._claim_again)
+        if is_news:
+            self._deliver(ReaderLine(self._reader.reader, False, why))
 
     def _claim_again(self) -> None:
         try:
             self.claim()
         except GpioError as error:
-            self.trouble = str(error)
-            self._claim_later(asyncio.get_running_loop().time())
+            self._claim_later(str(error), self._reclaiming.refused(asyncio.get_running_loop().time()))
             return
         self._retry = None
         self.trouble = ""
-        if self._times == 1:
+        if self._reclaiming.back():
             self._deliver(ReaderLine(self._reader.reader, True, ""))
 
     def _pass_on(self, word: Any) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 
 from edge.decision.model import Contact, ExitPressed, LineAlarm, Tamper
 from edge.lines.gpio import Claim, Edge, GpioError, GpioLine, RequestLines, claim_switch
+from edge.lines.reclaiming import Reclaiming
 
 KINDS = ("contact", "exit", "tamper")
-RECLAIM_S = (0.25, 1.0, 5.0)  # pauses before a line that failed is claimed again; the last one repeats
-GOOD_S = 60.0  # a line that failed and is good for so long alarms again when it fails: one that flaps does not
 DEBOUNCE_MS = 30  # far above a switch's bounce, far below the 400 ms of a pulse that must not be missed
 
 # How each is wired to ground with a pull-up, so that a cut wire tells: a contact and a tamper loop are closed while all
@@ -48,8 +47,7 @@ class GpioInputs:
         self._levels: dict[int, bool] = {}
         self._troubles: dict[int, str] = {}
         self._retries: dict[int, asyncio.TimerHandle] = {}
-        self._failed_s: dict[int, float] = {}  # when a line failed last
-        self._times: dict[int, int] = {}  # how often in a row
+        self._reclaiming = [Reclaiming() for _ in self._inputs]
         self.lost_events = 0
 
     def claim(self) -> None:
@@ -108,13 +106,8 @@ class GpioInputs:
             yield
         except GpioError as error:
             self._give_back(at)
-            self._troubles[at] = str(error)
-            now_s = asyncio.get_running_loop().time()
-            if now_s - self._failed_s.get(at, -GOOD_S) >= GOOD_S:
-                self._times[at] = 0
-                self._deliver(LineAlarm(self._inputs[at].door, f"{self._inputs[at].kind}: {error}"))
-            self._failed_s[at] = now_s
-            self._retry(at)
+            is_news = self._reclaiming[at].failed(asyncio.get_running_loop().time())
+            self._claim_later(at, str(error), is_news)
 
     def _take(self, at: int) -> bool:
         """Claim a line; its level."""
@@ -128,10 +121,12 @@ class GpioInputs:
         asyncio.get_running_loop().remove_reader(claim.fd)
         claim.release()
 
-    def _retry(self, at: int) -> None:
-        wait_s = RECLAIM_S[min(self._times[at], len(RECLAIM_S) - 1)]
-        self._times[at] += 1
-        self._retries[at] = asyncio.get_running_loop().call_later(wait_s, self._reclaim, at)
+    def _claim_later(self, at: int, why: str, is_news: bool) -> None:
+        self._troubles[at] = why
+        pause_s = self._reclaiming[at].pause_s()
+        self._retries[at] = asyncio.get_running_loop().call_later(pause_s, self._reclaim, at)
+        if is_news:
+            self._deliver(LineAlarm(self._inputs[at].door, f"{self._inputs[at].kind}: {why}"))
 
     def _reclaim(self, at: int) -> None:
         """A line that failed: have it again, as at the start."""
@@ -141,11 +136,11 @@ class GpioInputs:
         except GpioError as error:
             if at in self._claims:
                 self._give_back(at)
-            self._troubles[at] = str(error)
-            self._failed_s[at] = asyncio.get_running_loop().time()
-            self._retry(at)
+            is_news = self._reclaiming[at].refused(asyncio.get_running_loop().time())
+            self._claim_later(at, str(error), is_news)
             return
         self._troubles.pop(at)
+        self._reclaiming[at].back()
         if self._inputs[at].kind == "exit":
             self._levels[at] = is_active  # held while nobody could tell since when
         else:

@@ -20,6 +20,7 @@ _ADVICE = {
     errno.EPERM: "may not be opened: add this user to the port's group (dialout) and start again",
     errno.EAGAIN: "is in use: another program, or a second agent, has it open",
     errno.EBUSY: "is in use: another program, or a second agent, has it open",
+    errno.ENOTTY: "is no serial port: give a device such as /dev/ttyAMA0",
     errno.ENXIO: "has nothing behind it: check that the adapter is plugged in",
     errno.ENODEV: "has nothing behind it: check that the adapter is plugged in",
 }
@@ -92,6 +93,7 @@ def _advice(error: Exception) -> str:
     number = getattr(error, "errno", None)
     if number is None:  # pyserial words the lock's failure without a number
         number = errno.EAGAIN if "exclusively lock" in str(error) else None
+        number = errno.ENOTTY if f"({errno.ENOTTY}, " in str(error) else number  # and a file's, which is none
     if number in _ADVICE:
         return _ADVICE[number]
     return f"cannot be opened: {error}"

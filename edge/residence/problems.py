@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 ERROR = "error"
 WARNING = "warning"
@@ -62,6 +63,13 @@ class Findings:
 def has_errors(problems: Iterable[Problem]) -> bool:
     """True if any problem is an error, not just a warning."""
     return any(problem.level == ERROR for problem in problems)
+
+
+def first_error(folder: Path, problems: Iterable[Problem]) -> str:
+    """The first error in a line, with its file's folder, and how many more there are."""
+    errors = [problem for problem in problems if problem.level == ERROR]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{folder}/{errors[0]}{more}"
 
 
 def unknown(word: str, known: Iterable[str]) -> str:

@@ -71,3 +71,46 @@ def device(site, tmp_path):
     bound = bind(controller, tmp_path / "hall-a")
     publish(controller, NOW)
     return bound
+
+
+@pytest.fixture
+def hall(site):
+    """Hall A's controller, which no device is yet."""
+    from cloud_stub.residences.models import Controller
+
+    return Controller.objects.get(slug="hall-a")
+
+
+@pytest.fixture(scope="module")
+def lasting_door():
+    """One listener for a file's tests."""
+    from enrolment_box import listening
+
+    from cloud_stub.enrolment import opening
+
+    with listening(opening.open_listener(Path(_KEPT.name), opening.EnrolAddress("127.0.0.1", 0, []))) as made:
+        yield made
+
+
+@pytest.fixture
+def door(hall, lasting_door):
+    """The enrolment listener on a free loopback port, as `serve` opens it."""
+    answers = dict(lasting_door.answers)
+    yield lasting_door
+    lasting_door.answers = answers
+
+
+@pytest.fixture
+def run(data, capsys, monkeypatch):
+    """Run one command in this process, on the tests' data folder: (exit code, stdout, stderr)."""
+    from cloud_stub import cli
+
+    monkeypatch.setattr(cli, "_open_data", lambda path: None)
+
+    def command(*arguments):
+        capsys.readouterr()
+        code = cli.main([str(each) for each in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command

@@ -1,102 +1,36 @@
-"""Enrolment, renewal and revocation: what is refused, by which word, and what is left behind when it is granted.
+"""Enrolment: what is refused, by which word, and what is left behind when it is granted.
 
-Requests are made here from the format's description in docs/enrolment.md, not by the controller's code; that meets
-the same listener at the end, and in tests/edge/test_enrol_command.py.
+The same listener is met by the controller's own code in test_cloud_enrolment_answers and tests/edge/test_enrol_command.
 """
 
 import contextlib
-import hashlib
-import http.client
 import json
 import os
-import socket
-import ssl
 import stat
-import threading
-import time
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
-from cloud_device import make_keys
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from django.conf import settings
+from enrolment_box import (
+    BROKER,
+    NOW,
+    Box,
+    code_of,
+    refusal,
+    revoked_serials,
+    serial_of,
+    token_for,
+)
 
-from cloud_stub import cli
-from cloud_stub.enrolment import authority, broker_files, ca_folder, issuing, listener, opening, tokens
+from cloud_stub.enrolment import authority, ca_folder, issuing
 from cloud_stub.enrolment.models import Certificate, Token
-from cloud_stub.enrolment.request import MAX_BODY, RefusedError
+from cloud_stub.errors import ConfigError
 from cloud_stub.residences import signature
 from cloud_stub.residences.models import Controller
 from cloud_stub.residences.provisioning import provision
-from edge.uplink import cloud_line, enrolling, signing
-
-NOW = datetime.now(UTC).replace(microsecond=0)  # certificates are for real clocks, those of libraries too
-BROKER = "mqtts://broker.example:8883"
-DEADLINE_S = 60  # against hanging, not a measure
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def hall(site) -> Controller:
-    return Controller.objects.get(slug="hall-a")
-
-
-class Box:
-    """A controller's device as it asks: keys of its own, the format written out."""
-
-    def __init__(self, name="hall-a") -> None:
-        self.name, self.key, self.tls = name, signing.generate_key(), ec.generate_private_key(ec.SECP256R1())
-
-    @property
-    def public(self) -> bytes:
-        return signing.public_bytes(self.key)
-
-    def csr(self) -> x509.CertificateSigningRequest:
-        names = [x509.NameAttribute(x509.NameOID.COMMON_NAME, self.name)]
-        return x509.CertificateSigningRequestBuilder().subject_name(x509.Name(names)).sign(self.tls, hashes.SHA256())
-
-    def asks(self, word, proof_name, proof, **changed) -> bytes:
-        csr = self.csr()
-        signed = word + hashlib.sha256(proof.encode()).digest() + csr.public_bytes(serialization.Encoding.DER)
-        said = {
-            proof_name: proof,
-            "csr": csr.public_bytes(serialization.Encoding.PEM).decode(),
-            "device_key": self.public.hex(),
-            "signature": self.key.sign(signed).hex(),
-        }
-        return json.dumps({**said, **changed}).encode()
-
-    def enrols(self, token, **changed) -> bytes:
-        return self.asks(b"vantail enrol 1\0", "token", token, **changed)
-
-    def renews(self, certificate, **changed) -> bytes:
-        return self.asks(b"vantail renew 1\0", "certificate", certificate, **changed)
-
-
-def token_for(controller, may_replace=False, now=NOW, hours=24.0) -> str:
-    return tokens.create(controller, BROKER, may_replace, now, hours)
-
-
-def refusal(job, body, now=NOW) -> RefusedError:
-    with pytest.raises(RefusedError) as caught:
-        job(body, now)
-    assert "\n" not in str(caught.value)
-    return caught.value
-
-
-def revoked_serials() -> set[int]:
-    listed = x509.load_pem_x509_crl((ca_folder.tls_folder(settings.DATA) / "crl.pem").read_bytes())
-    return {each.serial_number for each in listed}
-
-
-def serial_of(text) -> int:
-    return x509.load_pem_x509_certificate(text.encode()).serial_number
-
-
-# --- refused ----------------------------------------------------------------------------------------------------------
+from edge.uplink import signing
 
 
 def test_a_wrong_token_is_refused(hall):
@@ -236,9 +170,6 @@ def test_a_controller_that_left_its_site_is_refused(hall):
     assert refusal(issuing.renew, box.renews(answer["certificate"])).status == 403
 
 
-# --- granted ----------------------------------------------------------------------------------------------------------
-
-
 def test_what_a_controller_gets(hall, tmp_path):
     """A certificate under its place in the topic tree for its own key, the authority, the broker, and the manager as
     `provision` writes it; nothing that the request asks for besides."""
@@ -283,10 +214,10 @@ def test_the_authority_is_private_and_made_once(hall, data):
     kept = (place / "ca.key").read_text()
     try:
         (place / "ca.key").write_text(authority.key_text(authority.make(NOW).key))
-        assert _code_of("enrol-token", "hall-a", "--broker", BROKER)[0] == os.EX_CONFIG
+        assert code_of("enrol-token", "hall-a", "--broker", BROKER)[0] == os.EX_CONFIG
         (place / "ca.key").write_text(kept)
         (place / "ca.key").chmod(0o644)
-        code, _, said = _code_of("enrol-token", "hall-a", "--broker", BROKER)
+        code, _, said = code_of("enrol-token", "hall-a", "--broker", BROKER)
         assert code == os.EX_CONFIG
         assert "chmod 600" in said
     finally:
@@ -294,390 +225,23 @@ def test_the_authority_is_private_and_made_once(hall, data):
         (place / "ca.key").chmod(0o600)
 
 
-# --- renewal ----------------------------------------------------------------------------------------------------------
-
-
-def test_an_expired_certificate_is_renewed(hall):
-    """Two years later, by the same device key; the chain of renewals goes on, also under a new TLS key."""
-    box = Box()
-    old = issuing.enrol(box.enrols(token_for(hall)), NOW)["certificate"]
-    later = NOW + timedelta(days=730)
-    new = issuing.renew(box.renews(old), later)["certificate"]
-    assert x509.load_pem_x509_certificate(new.encode()).not_valid_after_utc > later + timedelta(days=364)
-    box.tls = ec.generate_private_key(ec.SECP256R1())
-    third = issuing.renew(box.renews(new), later)["certificate"]
-    assert x509.load_pem_x509_certificate(third.encode()).public_key() == box.tls.public_key()
-    assert not Certificate.objects.exclude(revoked_at=None).exists()
-
-
-def test_a_fresh_certificate_comes_back_as_it_is(hall):
-    """However often it is asked for, nothing is made while most of its time is left."""
-    box = Box()
-    first = issuing.enrol(box.enrols(token_for(hall)), NOW)["certificate"]
-    for days in (0, 1, 100, 121):
-        assert issuing.renew(box.renews(first), NOW + timedelta(days=days))["certificate"] == first
-    assert issuing.renew(box.renews(first), NOW + timedelta(days=123))["certificate"] != first
-    assert Certificate.objects.count() == 2
-
-
-def test_renewal_needs_the_certificates_own_device(hall):
-    """Another device's key, a certificate that is none of ours or altered, and one that was revoked: 403, or 400."""
-    box, thief = Box(), Box()
-    certificate = issuing.enrol(box.enrols(token_for(hall)), NOW)["certificate"]
-    assert "another device" in str(refusal(issuing.renew, thief.renews(certificate)))
-    strange = authority.sign_device(authority.make(NOW), box.tls.public_key(), "clos-des-dunes/hall-a", NOW)
-    assert "not issued here" in str(refusal(issuing.renew, box.renews(authority.certificate_text(strange))))
-    assert refusal(issuing.renew, box.renews("no certificate")).status == 400
-    stolen = json.loads(thief.renews(certificate))
-    assert refusal(issuing.renew, json.dumps({**stolen, "device_key": box.public.hex()}).encode()).status == 403
-    issuing.revoke(hall, NOW)
-    refused = refusal(issuing.renew, box.renews(certificate))
-    assert refused.status == 403
-    assert "was revoked" in str(refused)
-
-
-# --- revocation -------------------------------------------------------------------------------------------------------
-
-
-def test_revoking_ends_certificates_and_tokens_of_one_controller(hall):
-    """Both its certificates are listed, its open token counts no more; the neighbour's are untouched."""
-    box, neighbour = Box(), Box("hall-b")
-    first = issuing.enrol(box.enrols(token_for(hall)), NOW)["certificate"]
-    second = issuing.renew(box.renews(first), NOW + timedelta(days=300))["certificate"]
-    other = issuing.enrol(neighbour.enrols(token_for(Controller.objects.get(slug="hall-b"))), NOW)["certificate"]
-    token = token_for(hall)
-    assert issuing.revoke(hall, NOW) == 2
-    issuing.publish_revocations(NOW)
-    assert revoked_serials() == {serial_of(first), serial_of(second)}
-    assert serial_of(other) not in revoked_serials()
-    assert refusal(issuing.enrol, box.enrols(token)).status == 401
-    again = issuing.enrol(box.enrols(token_for(hall)), NOW)["certificate"]
-    assert again not in (first, second)
-    assert issuing.revoke(hall, NOW) == 1
-
-
-# --- the listener -----------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def listening(made):
+@pytest.mark.parametrize("name", ["ca.key", "ca.pem"])
+def test_an_authority_that_lost_a_file_is_made_anew_only_where_nobody_pins_it(hall, data, name):
+    """Without its key nothing is made in its place: every controller would have to enrol again. Without its
+    certificate nobody has it yet, as that is written last."""
+    first = ca_folder.open_authority(data, NOW)
+    place = ca_folder.tls_folder(data)
+    kept = {path: path.read_bytes() for path in place.iterdir()}
+    (place / name).unlink()
     try:
-        yield made
+        if name == "ca.key":
+            with pytest.raises(ConfigError):
+                ca_folder.open_authority(data, NOW)
+            assert (place / "ca.pem").read_bytes() == kept[place / "ca.pem"]
+            assert not (place / "ca.key").exists()
+        else:
+            assert ca_folder.open_authority(data, NOW).certificate != first.certificate
     finally:
-        made.shutdown()
-        made.server_close()
-
-
-@pytest.fixture(scope="module")
-def lasting_door():
-    with listening(opening.open_listener(settings.DATA, opening.EnrolAddress("127.0.0.1", 0, []))) as made:
-        yield made
-
-
-@pytest.fixture
-def door(hall, lasting_door):
-    """The enrolment listener on a free loopback port, as `serve` opens it."""
-    answers = dict(lasting_door.answers)
-    yield lasting_door
-    lasting_door.answers = answers
-
-
-def said_by(door, method, path, body=None, headers=None):
-    context = ssl.create_default_context(cadata=door.ca_text)
-    line = http.client.HTTPSConnection("localhost", door.server_port, timeout=DEADLINE_S, context=context)
-    line.request(method, path, body, headers or {})
-    answer = line.getresponse()
-    found = answer.status, json.loads(answer.read())
-    line.close()
-    return found
-
-
-def test_the_listener_has_three_addresses_and_no_page(door):
-    """The pages ask for no login, so they are not here; each answer is JSON and a line."""
-    assert said_by(door, "GET", "/v1/ca") == (200, {"ca": door.ca_text})
-    for method, path in (("GET", "/"), ("GET", "/api/summary"), ("POST", "/language"), ("GET", "/v1/enrol")):
-        status, said = said_by(door, method, path, b"{}" if method == "POST" else None)
-        assert status == 404
-        assert "POST /v1/enrol" in said["error"]
-    assert said_by(door, "POST", "/v1/enrol", b"{}")[0] == 400
-    assert said_by(door, "POST", "/v1/renew", b"x" * (MAX_BODY + 1))[0] == 413
-    assert said_by(door, "POST", "/v1/renew", None, {"Content-Length": "-1"})[0] == 413
-
-
-def test_the_listener_is_on_loopback(door):
-    """As everything is that was not told otherwise."""
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        rows = {row.split()[1] for row in table if f":{door.server_port:04X} " in row and " 0A " in row}
-    assert rows == {f"0100007F:{door.server_port:04X}"}
-
-
-@contextlib.contextmanager
-def stranger(made):
-    """A connection that says nothing."""
-    with socket.create_connection(("127.0.0.1", made.server_port), timeout=DEADLINE_S) as line:
-        yield line
-
-
-def is_cut(line) -> bool:
-    """Waits until the other side has ended the connection."""
-    with contextlib.suppress(OSError):
-        while line.recv(1024):
-            pass
-    return True
-
-
-def test_many_strangers_keep_nobody_out_for_long(door):
-    """Above the bound one is turned away at once and counted; when they are gone there is room again."""
-    with contextlib.ExitStack() as lines:
-        for _ in range(listener.CONNECTIONS):
-            lines.enter_context(stranger(door))
-        with stranger(door) as extra:
-            assert is_cut(extra)
-        assert door.turned_away == 1
-    end = time.monotonic() + DEADLINE_S
-    while True:
-        with contextlib.suppress(OSError):
-            assert said_by(door, "GET", "/v1/ca")[0] == 200
-            return
-        assert time.monotonic() < end
-
-
-def test_slow_strangers_are_cut(hall, data, monkeypatch):
-    """Whoever says nothing, or stops half-way in HTTP, or sends a byte now and then."""
-    monkeypatch.setattr(listener, "LONGEST_S", 0.3)
-    made = opening.open_listener(data, opening.EnrolAddress("127.0.0.1", 0, []))
-    context = ssl.create_default_context(cadata=made.ca_text)
-    with listening(made), stranger(made) as silent:
-        assert is_cut(silent)
-        for head in (b"POST /v1/enrol HTTP/1.1\r\n", b"POST /v1/enrol HTTP/1.1\r\nContent-Length: 9000\r\n\r\n"):
-            with stranger(made) as raw, context.wrap_socket(raw, server_hostname="localhost") as line:
-                end = time.monotonic() + DEADLINE_S
-                with contextlib.suppress(OSError):
-                    line.sendall(head)
-                    while time.monotonic() < end:
-                        line.sendall(b"x")
-                        time.sleep(0.02)
-                assert time.monotonic() < end
-
-
-def test_a_port_that_is_taken_is_one_line(door, data):
-    """69, and which option to change."""
-    from cloud_stub.errors import UnavailableError
-
-    with pytest.raises(UnavailableError, match="--enrol-port"):
-        opening.open_listener(data, opening.EnrolAddress("127.0.0.1", door.server_port, []))
-
-
-# --- the controller's side before this listener -----------------------------------------------------------------------
-
-
-def test_a_controller_with_the_clock_in_1970_enrols(hall, data, tmp_path):
-    """The listener's certificate begins in 2040, as any does for such a clock. Refused while the clock is trusted;
-    granted while it is not, by the fingerprint alone; with another fingerprint the token is never said."""
-    ca = ca_folder.open_authority(data, NOW)
-    fingerprint = authority.fingerprint(ca.certificate)
-    pair = ca_folder.write_pair(
-        tmp_path, "late", authority.issue_server(ca, ["localhost"], datetime(2040, 1, 1, tzinfo=UTC))
-    )
-    heard = []
-
-    def answer(body):
-        heard.append(body)
-        return issuing.enrol(body, NOW)
-
-    text = authority.certificate_text(ca.certificate)
-    made = listener.EnrolListener("127.0.0.1", 0, listener.server_context(*pair), text, {"/v1/enrol": answer})
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    keys, url, token = make_keys(tmp_path / "keys"), f"https://localhost:{made.server_port}", token_for(hall)
-    with listening(made):
-        with pytest.raises(cloud_line.DistrustError, match="check this machine's clock"):
-            enrolling.enrol(keys, "hall-a", url, token, fingerprint, clock_trusted=True)
-        for clock_trusted in (True, False):
-            with pytest.raises(cloud_line.DistrustError, match="do not go on"):
-                enrolling.enrol(keys, "hall-a", url, token, "0" * 64, clock_trusted)
-        assert heard == []
-        colons = ":".join(fingerprint[at : at + 2] for at in range(0, 64, 2)).upper()
-        done = enrolling.enrol(keys, "hall-a", url, token, colons, clock_trusted=False)
-    assert done.broker == BROKER
-    assert (keys / "pending-manager.toml").exists()
-    assert not (keys / "manager.toml").exists()
-
-
-def false_answers(answer, tmp_path):
-    """What a lying cloud may say: each differs from the right answer in one thing."""
-    stranger = authority.make(NOW)
-    key = ec.generate_private_key(ec.SECP256R1()).public_key()
-    ca = ca_folder.open_authority(settings.DATA, NOW)
-    shown = x509.load_pem_x509_certificate(answer["certificate"].encode())
-    renamed = authority.sign_device(ca, shown.public_key(), "clos-des-dunes/hall-b", NOW)
-    forged = authority.sign_device(stranger, shown.public_key(), "clos-des-dunes/hall-a", NOW)
-    yield {"broker": "mqtt://broker.example"}
-    yield {"broker": "mqtts://user:secret@broker.example"}
-    yield {"broker": "file:///etc/passwd"}
-    yield {"ca": authority.certificate_text(stranger.certificate)}
-    yield {"ca": answer["certificate"]}
-    yield {"certificate": authority.certificate_text(authority.sign_device(ca, key, "clos-des-dunes/hall-a", NOW))}
-    yield {"certificate": authority.certificate_text(renamed)}
-    yield {"certificate": authority.certificate_text(forged)}
-    yield {"certificate": "nothing"}
-    yield {"controller": "hall-b"}
-    yield {"site": "../../etc"}
-    yield {"manager": answer["manager"].replace("hall-a", "hall-b")}
-    yield {"manager": "controller = \x07"}
-    yield {"manager": "é"}
-    yield {"more": "of it"}
-
-
-def test_an_answer_is_not_believed_for_coming_over_the_right_line(hall, door, data, tmp_path):
-    """A certificate for another key, name or of another authority, a broker without TLS, a manager of another
-    controller: refused in one line, and no file of the controller is touched."""
-    keys = make_keys(tmp_path / "keys")
-    url, fingerprint = (
-        f"https://localhost:{door.server_port}",
-        authority.fingerprint(ca_folder.open_authority(data, NOW).certificate),
-    )
-    right = enrolling.enrol(keys, "hall-a", url, token_for(hall), fingerprint, True)
-    before = {path: path.read_bytes() for path in keys.rglob("*") if path.is_file()}
-    granted = door.answers["/v1/enrol"]
-    answer = json.loads(json.dumps({"broker": right.broker}))
-    token = token_for(hall)
-
-    def keep(body):
-        answer.update(granted(body))
-        return answer
-
-    door.answers["/v1/enrol"] = keep
-    enrolling.enrol(keys, "hall-a", url, token, fingerprint, True)
-    lies = list(false_answers(dict(answer), tmp_path))
-    assert len(lies) == 15
-    for lie in lies:
-        door.answers["/v1/enrol"] = lambda body, lie=lie: {**answer, **lie}
-        with pytest.raises(cloud_line.DistrustError) as caught:
-            enrolling.enrol(keys, "hall-a", url, token, fingerprint, True)
-        assert "\n" not in str(caught.value)
-        assert "secret" not in str(caught.value)
-        assert {path: path.read_bytes() for path in keys.rglob("*") if path.is_file()} == before, lie
-
-
-def test_a_refusal_is_shown_without_its_control_characters(hall, door, data, tmp_path):
-    """What a stranger says on a terminal is one line of printable letters, and not long; rubbish is named."""
-    fingerprint = authority.fingerprint(ca_folder.open_authority(data, NOW).certificate)
-    keys, url = make_keys(tmp_path / "keys"), f"https://localhost:{door.server_port}"
-    for says in ("\x1b[2J\r\nroot: all is well\x00" + "x" * 1000, "no"):
-        door.answers["/v1/enrol"] = lambda body, says=says: (_ for _ in ()).throw(RefusedError(403, says))
-        with pytest.raises(cloud_line.RefusedError) as caught:
-            enrolling.enrol(keys, "hall-a", url, "t", fingerprint, True)
-        assert str(caught.value).isprintable()
-        assert len(str(caught.value)) < 400
-    door.answers["/v1/enrol"] = lambda body: {"manager": "x" * 100_000}
-    with pytest.raises(cloud_line.DistrustError, match="not one to an enrolment"):
-        enrolling.enrol(keys, "hall-a", url, "t", fingerprint, True)
-    door.answers["/v1/enrol"] = lambda body: 1 / 0
-    with pytest.raises(cloud_line.UnreachableError, match="its own log says why"):
-        enrolling.enrol(keys, "hall-a", url, "t", fingerprint, True)
-
-
-# --- the commands -----------------------------------------------------------------------------------------------------
-
-
-def _code_of(*arguments, capsys=None):
-    from contextlib import redirect_stderr, redirect_stdout
-    from io import StringIO
-
-    out, err = StringIO(), StringIO()
-    opened, cli._open_data = cli._open_data, lambda path: None
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            code = cli.main([str(each) for each in arguments])
-    finally:
-        cli._open_data = opened
-    return code, out.getvalue(), err.getvalue()
-
-
-def test_the_commands_say_what_is_missing(hall, data):
-    """One line each, with its code of sysexits."""
-    (ca_folder.tls_folder(data) / "broker.toml").unlink(missing_ok=True)
-    for arguments, code, says in (
-        (("enrol-token", "hall-a"), os.EX_CONFIG, "broker-config"),
-        (("enrol-token", "hall-x", "--broker", BROKER), os.EX_USAGE, "known: "),
-        (("enrol-token", "hall-a", "--broker", "mqtt://broker.example"), os.EX_USAGE, "mqtts://"),
-        (("enrol-token", "hall-a", "--broker", BROKER, "--hours", "0"), os.EX_USAGE, "--hours"),
-        (("enrol-token", "hall-a", "--broker", BROKER, "--hours", "100000"), os.EX_USAGE, "--hours"),
-        (("revoke", "hall-x"), os.EX_USAGE, "known: "),
-        (("broker-config", data / "a b", "--host", "localhost"), os.EX_USAGE, "space"),
-        (("broker-config", data / "mq", "--host", "localhost", "--port", "0"), os.EX_USAGE, "--port"),
-        (("broker-config", data / "mq", "--host", "a b"), os.EX_USAGE, "--host"),
-        (("broker-config", data / "mq", "--host", "broker", "--listen", "x y"), os.EX_USAGE, "--listen"),
-        (("broker-config", data / "secret.key", "--host", "localhost"), os.EX_CANTCREAT, "secret.key"),
-        (("serve", "--broker", BROKER, "--enrol-port", "70000"), os.EX_USAGE, "--enrol-port"),
-    ):
-        found, out, err = _code_of(*arguments)
-        assert (found, out) == (code, ""), err
-        assert says in err
-        assert err.count("\n") == 1
-
-
-def test_ids_that_are_too_long_for_a_certificate_are_refused_at_once(hall):
-    """Before a token is made, not at the door."""
-    Controller.objects.filter(pk=hall.pk).update(slug="h" * 60)
-    code, _, err = _code_of("enrol-token", "h" * 60, "--broker", BROKER)
-    assert code == os.EX_USAGE
-    assert "64" in err
-    assert not Token.objects.exists()
-
-
-def test_the_commands_in_their_order(hall, data, tmp_path):
-    """broker-config, enrol-token, revoke: what is written, with its modes, what is printed; a second broker-config
-    keeps the authority and what was revoked."""
-    place = tmp_path / "mosquitto"
-    code, out, err = _code_of("broker-config", place, "--host", "broker.example", "--state", tmp_path / "state")
-    assert (code, err) == (0, "")
-    assert {path.name for path in place.iterdir()} == {
-        "mosquitto.conf", "acl", "ca.pem", "crl.pem", "broker.pem", "broker.key",
-    }  # fmt: skip
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in place.iterdir()}
-    assert {name for name, mode in modes.items() if mode != 0o644} == {"broker.key"}
-    assert modes["broker.key"] == 0o600
-    assert "mqtts://broker.example:8883" in out
-    code, out, _ = _code_of("enrol-token", "clos-des-dunes/hall-a", "--json")
-    said = json.loads(out)
-    assert said["broker"] == "mqtts://broker.example:8883"
-    assert said["ca_fingerprint"] == authority.fingerprint(ca_folder.open_authority(data, NOW).certificate)
-    box = Box()
-    answer = issuing.enrol(box.enrols(said["token"]), datetime.now(UTC))
-    code, out, _ = _code_of("enrol-token", "hall-a")
-    assert out.count("vantail enrol --cloud https://HOST:PORT --token ") == 1
-    code, out, _ = _code_of("revoke", "hall-a")
-    assert code == 0
-    assert "1 certificates revoked" in out
-    assert "restart" in out
-    listed = x509.load_pem_x509_crl((place / "crl.pem").read_bytes())
-    assert stat.S_IMODE((place / "crl.pem").stat().st_mode) == 0o644
-    assert [each.serial_number for each in listed] == [serial_of(answer["certificate"])]
-    ca = (place / "ca.pem").read_text()
-    assert _code_of("broker-config", place, "--host", "broker.example")[0] == 0
-    assert (place / "ca.pem").read_text() == ca
-    assert x509.load_pem_x509_crl((place / "crl.pem").read_bytes()) == listed
-
-
-def test_a_replaced_device_is_revoked_by_provision_too(hall, tmp_path):
-    """`provision --replace` registers by file; the former device's certificate ends with it."""
-    answer = issuing.enrol(Box().enrols(token_for(hall)), NOW)
-    keys = make_keys(tmp_path / "keys")
-    assert _code_of("provision", "hall-a", "--keys", keys)[0] == os.EX_CONFIG
-    code, out, _ = _code_of("provision", "hall-a", "--keys", keys, "--replace")
-    assert code == 0
-    assert "crl.pem" in out
-    assert revoked_serials() == {serial_of(answer["certificate"])}
-
-
-def test_the_shipped_configuration_is_the_one_that_is_tested():
-    """packaging/mosquitto is what broker-config writes for a broker of Debian's, word for word."""
-    shipped = ROOT / "packaging" / "mosquitto"
-    text = broker_files.configuration(
-        Path("/etc/mosquitto/vantail"), broker_files.Listener("broker.example"), Path("/var/lib/mosquitto")
-    )
-    assert (shipped / "mosquitto.conf").read_text() == text
-    assert (shipped / "acl").read_text() == broker_files.ACCESS
-    assert "listener 8883 127.0.0.1" in text
-    assert "0.0.0.0" not in text
+        for path, content in kept.items():
+            path.write_bytes(content)
+            path.chmod(0o600)

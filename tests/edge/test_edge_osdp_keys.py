@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import stat
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from edge.decision import model
 from edge.reader.card_format import encode
 from firmware_sim.driven_clock import DrivenClock
 
+OTHER = bytes.fromhex("a91d04fe7730c2685b1fe9034dcc8276")
 CONFIG = """\
 controller = "hall-b"
 api = "api"
@@ -42,8 +43,8 @@ exit = "osdp:hall-b-in:1"
 class Hall:
     """The agent in this process and the reader on its line."""
 
-    def __init__(self, agent: Agent, line: PtyLine, clock: DrivenClock) -> None:
-        self.agent, self.line, self.clock = agent, line, clock
+    def __init__(self, agent: Agent, line: PtyLine, clock: DrivenClock, made: Any) -> None:
+        self.agent, self.line, self.clock, self.made = agent, line, clock, made
         self._ops = Answers(agent).by_op()
 
     async def ask(self, op: str, **arguments: Any) -> dict[str, Any]:
@@ -60,6 +61,10 @@ class Hall:
 
     async def until_secure(self) -> None:
         await until(lambda: self.agent.hardware.buses[0].status()[0]["ready"], "the session")
+
+    async def until_leaf(self, is_open: bool) -> None:
+        door = self.agent.controller.doors["hall-b"]
+        await until(lambda: door.leaf_open is is_open, "the leaf")
 
     async def present(self, number: str) -> dict[str, Any]:
         """Hold a badge to the reader; what was recorded of it."""
@@ -83,21 +88,38 @@ async def at_work(made: Any, line: PtyLine) -> AsyncIterator[Hall]:
     running = asyncio.ensure_future(agent.run())
     try:
         await agent.settle()
-        yield Hall(agent, line, clock)
+        yield Hall(agent, line, clock, made)
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
 
 
-def hall(folder: Path, line: PtyLine, key: bytes | None = None) -> Any:
+def hall(folder: Path, line: PtyLine, key: bytes | None = None, settings: str = CONFIG) -> Any:
     made = make(folder, changes=(NEVER_AUTO,))
-    made.config.write_text(CONFIG.format(port=line.port))
+    made.config.write_text(settings.format(port=line.port))
     if key is not None:
         path = made.keys / "osdp.toml"
         path.touch(0o600)
         path.write_text(f'hall-b-in = "{key.hex()}"\n')
     return made
+
+
+def play(
+    folder: Path, act: Callable[[Hall], Any], key: bytes | None = SCBK, has: bytes | None = SCBK, settings: str = CONFIG
+) -> tuple[Any, list[Any]]:
+    """Run `act` in the hall, where the agent has `key` for a reader that has another perhaps. Returns what was made,
+    and the KEYSETs that the reader was sent."""
+    with PtyLine() as line:
+        peer = line.add(scbk=has)
+        made = hall(folder, line, key, settings)
+
+        async def run() -> None:
+            async with at_work(made, line) as it:
+                await act(it)
+
+        asyncio.run(run())
+    return made, [told for told in peer.commands if told["command"] == osdp.Command.Keyset]
 
 
 def keys_in(made: Any) -> dict[str, Any]:
@@ -140,44 +162,36 @@ def test_a_reader_is_paired_on_site_and_opens_from_then_on(folder) -> None:
 
 def test_a_reader_is_given_another_key_in_its_session(folder) -> None:
     """`rekey`: the file has the new key once the reader has proved it, and the old one no more."""
-    with PtyLine() as line:
-        line.add()
-        made = hall(folder, line, SCBK)
 
-        async def play() -> None:
-            async with at_work(made, line) as it:
-                await it.until_secure()
-                await it.ask("rekey", reader="hall-b-in")
-                await it.until_paired()
-                await it.until_secure()
-                assert (await it.present(RESIDENT_B))["result"] == "open"
+    async def act(it: Hall) -> None:
+        await it.until_secure()
+        await it.ask("rekey", reader="hall-b-in")
+        await it.until_paired()
+        await it.until_secure()
+        assert (await it.present(RESIDENT_B))["result"] == "open"
 
-        asyncio.run(play())
-        assert SCBK.hex() not in (made.keys / "osdp.toml").read_text()
-        assert set(keys_in(made)) == {"hall-b-in"}
+    made, _ = play(folder, act)
+    assert SCBK.hex() not in (made.keys / "osdp.toml").read_text()
+    assert set(keys_in(made)) == {"hall-b-in"}
 
 
 def test_a_window_that_nobody_used_leaves_everything_as_it_was(folder) -> None:
     """Closed before its time with a reader that has a key already: no key is sent, none is left in the file."""
-    with PtyLine() as line:
-        peer = line.add()
-        made = hall(folder, line)  # the agent has no key of it
 
-        async def play() -> None:
-            async with at_work(made, line) as it:
-                await until(lambda: it.agent.hardware.buses[0].status()[0]["online"], "the reader")
-                await it.ask("pair", reader="hall-b-in", window_s=60)
-                with pytest.raises(BadRequestError, match="one at a time"):
-                    await it.ask("pair", reader="hall-b-in", window_s=60)
-                await it.ask("pair-close", reader="hall-b-in")
-                await it.until_paired()
-                outcome = (await it.ask("pairing", reader="hall-b-in"))["outcome"]
-                assert outcome == "not paired: the pairing window was closed"
-                assert [event["reason"] for event in await it.events(reason="reader-not-paired")]
+    async def act(it: Hall) -> None:
+        await until(lambda: it.agent.hardware.buses[0].status()[0]["online"], "the reader")
+        await it.ask("pair", reader="hall-b-in", window_s=60)
+        with pytest.raises(BadRequestError, match="one at a time"):
+            await it.ask("pair", reader="hall-b-in", window_s=60)
+        await it.ask("pair-close", reader="hall-b-in")
+        await it.until_paired()
+        outcome = (await it.ask("pairing", reader="hall-b-in"))["outcome"]
+        assert outcome == "not paired: the pairing window was closed"
+        assert [event["reason"] for event in await it.events(reason="reader-not-paired")]
 
-        asyncio.run(play())
-        assert keys_in(made) == {}
-        assert not [told for told in peer.commands if told["command"] == osdp.Command.Keyset]
+    made, keysets = play(folder, act, key=None)
+    assert keys_in(made) == {}
+    assert not keysets
 
 
 @pytest.mark.parametrize(
@@ -190,33 +204,26 @@ def test_a_window_that_nobody_used_leaves_everything_as_it_was(folder) -> None:
 )
 def test_what_cannot_begin_says_why(folder, op, arguments, words) -> None:
     """And leaves no key behind."""
-    with PtyLine() as line:
-        made = hall(folder, line)
 
-        async def play() -> None:
-            async with at_work(made, line) as it:
-                with pytest.raises(BadRequestError, match=words):
-                    await it.ask(op, **arguments)
+    async def act(it: Hall) -> None:
+        with pytest.raises(BadRequestError, match=words):
+            await it.ask(op, **arguments)
 
-        asyncio.run(play())
-        assert not (made.keys / "osdp.toml").exists() or keys_in(made) == {}
+    made, _ = play(folder, act, key=None, has=OTHER)
+    assert not (made.keys / "osdp.toml").exists() or keys_in(made) == {}
 
 
 def test_a_key_that_cannot_be_written_down_is_not_sent(folder) -> None:
     """The disk comes first: a reader with a key that nobody knows would be lost."""
-    with PtyLine() as line:
-        peer = line.add(scbk=None)
-        made = hall(folder, line)
 
-        async def play() -> None:
-            async with at_work(made, line) as it:
-                (made.keys / "osdp.toml").mkdir(0o700)
-                with pytest.raises(BadRequestError, match=r"osdp\.toml"):
-                    await it.ask("pair", reader="hall-b-in")
-                assert it.agent.hardware.buses[0].pairing == ""
+    async def act(it: Hall) -> None:
+        (it.made.keys / "osdp.toml").mkdir(0o700)
+        with pytest.raises(BadRequestError, match=r"osdp\.toml"):
+            await it.ask("pair", reader="hall-b-in")
+        assert it.agent.hardware.buses[0].pairing == ""
 
-        asyncio.run(play())
-        assert not [told for told in peer.commands if told["command"] == osdp.Command.Keyset]
+    _, keysets = play(folder, act, key=None, has=None)
+    assert not keysets
 
 
 def test_the_commands_pair_rekey_and_move_a_reader(folder) -> None:
@@ -253,76 +260,62 @@ def test_the_commands_pair_rekey_and_move_a_reader(folder) -> None:
 def test_contact_and_exit_button_on_the_readers_inputs(folder) -> None:
     """An open circuit is an open leaf; a button held at the start opens nothing, a press does; a leaf that opens then
     is not forced, one that opens unasked is."""
-    with PtyLine() as line:
-        line.add()
-        made = hall(folder, line, SCBK)
 
-        async def play() -> None:
-            async with at_work(made, line) as it:
-                await it.until_secure()
-                door = it.agent.controller.doors["hall-b"]
-                it.inputs(1, 1)  # the leaf is closed, the button is held
-                await until(lambda: door.leaf_open is False, "the leaf")
-                assert not await it.events(medium="exit")
-                it.inputs(1, 0)
-                it.inputs(1, 1)
-                await until(it.strike_commands, "the strike")
-                it.inputs(0, 0)
-                await until(lambda: door.leaf_open, "the leaf")
-                assert not await it.events(reason="forced")
-                it.inputs(1, 0)
-                await until(lambda: not door.leaf_open, "the leaf")
-                it.clock.move_by(60_000)
-                it.agent.submit(model.Tick())
-                await it.agent.settle()
-                it.inputs(0, 0)
-                await until(lambda: door.leaf_open, "the leaf")
-                assert await it.events(reason="forced")
+    async def act(it: Hall) -> None:
+        await it.until_secure()
+        it.inputs(1, 1)  # the leaf is closed, the button is held
+        await it.until_leaf(False)
+        assert not await it.events(medium="exit")
+        it.inputs(1, 0)
+        it.inputs(1, 1)
+        await until(it.strike_commands, "the strike")
+        it.inputs(0, 0)
+        await it.until_leaf(True)
+        assert not await it.events(reason="forced")
+        it.inputs(1, 0)
+        await it.until_leaf(False)
+        it.clock.move_by(60_000)
+        it.agent.submit(model.Tick())
+        await it.agent.settle()
+        it.inputs(0, 0)
+        await it.until_leaf(True)
+        assert await it.events(reason="forced")
 
-        asyncio.run(play())
+    play(folder, act)
 
 
 def test_an_input_that_the_reader_has_not(folder) -> None:
     """Is an alarm, once, and presses nothing."""
-    with PtyLine() as line:
-        line.add()
-        made = hall(folder, line, SCBK)
-        made.config.write_text(made.config.read_text().replace("osdp:hall-b-in:1", "osdp:hall-b-in:7"))
 
-        async def play() -> None:
-            async with at_work(made, line) as it:
-                await it.until_secure()
-                for _ in range(3):
-                    it.inputs(1, 1)
-                    it.inputs(0, 0)
-                await until(lambda: it.agent.controller.doors["hall-b"].leaf_open, "the leaf")
-                alarms = await it.events(reason="line")
-                assert [event["detail"] for event in alarms] == ["hall-b-in has 2 inputs, agent.toml asks for input 7"]
-                assert not await it.events(medium="exit")
+    async def act(it: Hall) -> None:
+        await it.until_secure()
+        for _ in range(3):
+            it.inputs(1, 1)
+            it.inputs(0, 0)
+        await it.until_leaf(True)
+        alarms = await it.events(reason="line")
+        assert [event["detail"] for event in alarms] == ["hall-b-in has 2 inputs, agent.toml asks for input 7"]
+        assert not await it.events(medium="exit")
 
-        asyncio.run(play())
+    play(folder, act, settings=CONFIG.replace("osdp:hall-b-in:1", "osdp:hall-b-in:7"))
 
 
 def test_a_press_from_before_the_session_opens_nothing(folder) -> None:
     """The cable is cut, somebody presses and lets go; when the line is back, what the reader kept of it is no press."""
-    with PtyLine() as line:
-        line.add()
-        made = hall(folder, line, SCBK)
 
-        async def play() -> None:
-            async with at_work(made, line) as it:
-                await it.until_secure()
-                it.inputs(1, 0)
-                await until(lambda: it.agent.controller.doors["hall-b"].leaf_open is False, "the leaf")
-                line.is_cut = True
-                await until(lambda: not it.agent.hardware.buses[0].status()[0]["secure"], "the loss")
-                for states in ((1, 1), (1, 0), (1, 1), (1, 0)):
-                    it.inputs(*states)
-                line.is_cut = False
-                await it.until_secure()
-                it.inputs(0, 0)  # the leaf opens: what came before it has been read
-                await until(lambda: it.agent.controller.doors["hall-b"].leaf_open, "the leaf")
-                assert not await it.events(medium="exit")
-                assert await it.events(reason="forced")
+    async def act(it: Hall) -> None:
+        await it.until_secure()
+        it.inputs(1, 0)
+        await it.until_leaf(False)
+        it.line.is_cut = True
+        await until(lambda: not it.agent.hardware.buses[0].status()[0]["secure"], "the loss")
+        for states in ((1, 1), (1, 0), (1, 1), (1, 0)):
+            it.inputs(*states)
+        it.line.is_cut = False
+        await it.until_secure()
+        it.inputs(0, 0)  # the leaf opens: what came before it has been read
+        await it.until_leaf(True)
+        assert not await it.events(medium="exit")
+        assert await it.events(reason="forced")
 
-        asyncio.run(play())
+    play(folder, act)

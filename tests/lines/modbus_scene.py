@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from edge.decision.model import HOLD
 from edge.lines.modbus import ModbusOutput
 from edge.lines.modbus_relays import ModbusBoard
 from firmware_sim.modbus_board import ModbusRelayBoard
@@ -44,6 +45,13 @@ class Scene:
     async def connect(self) -> None:
         self.run()
         await self.until(lambda: self.lines.is_connected, "the connection")
+
+    async def unlock_both(self) -> None:
+        """The front door held, the back door in a pulse of a minute."""
+        self.lines.strike(*FRONT, HOLD)
+        self.lines.strike(*BACK, 60_000)
+        await self.moved(0, True)
+        await self.moved(3, True)
 
     async def until(self, holds: Callable[[], bool], what: str, deadline_s: float = 20.0) -> None:
         """Wait for a condition."""

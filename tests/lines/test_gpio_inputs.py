@@ -34,6 +34,17 @@ def at_rest(board: ChipDouble) -> None:
         board.drive(number, ACTIVE_LOW[kind], 0)
 
 
+def claimed(board: ChipDouble, debounce_ms: int = DEBOUNCE_MS) -> tuple[GpioInputs, list[object]]:
+    """The switches at rest, claimed, and what they tell from then on."""
+    at_rest(board)
+    heard: list[object] = []
+    inputs = GpioInputs(switches(debounce_ms), heard.append, board.request_lines)
+    inputs.claim()
+    assert heard == [PASSIVE["contact"]]
+    heard.clear()
+    return inputs, heard
+
+
 def move(board: ChipDouble, kind: str, is_active: bool, at_ns: int, chance: Random | None = None) -> int:
     """Bring a switch to a level, bouncing for up to 15 ms on the way. Returns the moment when it is at rest."""
     level = is_active != ACTIVE_LOW[kind]
@@ -49,12 +60,7 @@ async def pulses_heard(count: int, debounce_ms: int, widths_ms: tuple[int, int])
     then the loop is busy for several pulses, which must then be told in the order in which they were."""
     chance = Random(SEED)
     board = chip()
-    at_rest(board)
-    heard: list[object] = []
-    inputs = GpioInputs(switches(debounce_ms), heard.append, board.request_lines)
-    inputs.claim()
-    assert heard == [PASSIVE["contact"]]
-    heard.clear()
+    inputs, heard = claimed(board, debounce_ms)
     wanted: list[object] = []
     missed = invented = 0
     at_ns = 10**9
@@ -131,11 +137,7 @@ def test_a_cut_wire_tells() -> None:
 
     async def scene() -> None:
         board = chip()
-        at_rest(board)
-        heard: list[object] = []
-        inputs = GpioInputs(switches(), heard.append, board.request_lines)
-        inputs.claim()
-        heard.clear()
+        inputs, heard = claimed(board)
         for number in LINES.values():
             board.drive(number, True, 1000 * MS)
         board.settle(2000 * MS)
@@ -151,11 +153,7 @@ def test_edges_that_the_kernel_dropped() -> None:
 
     async def scene() -> None:
         board = chip()
-        at_rest(board)
-        heard: list[object] = []
-        inputs = GpioInputs(switches(0), heard.append, board.request_lines)
-        inputs.claim()
-        heard.clear()
+        inputs, heard = claimed(board, 0)
         for number in range(601):
             board.drive(LINES["contact"], number % 2 == 0, 1000 + number)
         await turn(20)
@@ -171,10 +169,7 @@ def test_a_chip_that_goes_away_is_said() -> None:
 
     async def scene() -> None:
         board = chip()
-        at_rest(board)
-        heard: list[object] = []
-        inputs = GpioInputs(switches(0), heard.append, board.request_lines)
-        inputs.claim()
+        inputs, heard = claimed(board, 0)
         board.drive(LINES["exit"], False, 1000)
         board.is_gone = True
         await turn()
@@ -191,10 +186,7 @@ def test_a_line_that_failed_is_had_again() -> None:
 
     async def scene() -> None:
         board = chip()
-        at_rest(board)
-        heard: list[object] = []
-        inputs = GpioInputs(switches(0), heard.append, board.request_lines)
-        inputs.claim()
+        inputs, heard = claimed(board, 0)
         board.is_gone = True
         board.drive(LINES["exit"], False, 1000)
         board.drive(LINES["contact"], True, 1000)

@@ -276,6 +276,30 @@ def test_the_adapter_is_pulled_and_put_back(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_an_order_that_waited_when_the_adapter_went_is_not_made_up_for(tmp_path: Path) -> None:
+    """It stood behind a slow answer; whoever it was for has gone when the board is back."""
+
+    async def run() -> None:
+        async with scene(tmp_path) as it:
+            await it.connect()
+            it.board.slow_s = 0.2
+            it.board.heard.clear()
+            it.lines.strike(*FRONT, LOCK)
+            await it.until(lambda: len(it.board.heard) == 1, "the request that is answered slowly")
+            it.lines.strike(*BACK, HOLD)
+            it.board.unplug()
+            await it.until(lambda: not it.lines.is_connected, "the loss")
+            assert it.lines.dropped_orders == 1
+            it.board.slow_s = 0.0
+            it.board.plug()
+            await it.until(lambda: it.lines.is_connected, "the return")
+            it.lines.strike(*FRONT, HOLD)
+            await it.moved(0, True)  # by now what had waited would have been done
+            assert {moved.coil for moved in it.board.history} == {0}
+
+    asyncio.run(run())
+
+
 def test_losses_and_returns_open_nothing(tmp_path: Path) -> None:
     """M2: pulled at any moment, 30 times, with orders only while it is away: no relay moves."""
     seed = 47
@@ -336,10 +360,7 @@ def test_the_board_loses_power(tmp_path: Path) -> None:
     async def run() -> None:
         async with scene(tmp_path) as it:
             await it.connect()
-            it.lines.strike(*FRONT, HOLD)
-            it.lines.strike(*BACK, 60_000)
-            await it.moved(0, True)
-            await it.moved(3, True)
+            await it.unlock_both()
             it.board.lose_power()
             await it.moved(0, True)
             await it.until(lambda: it.lines.fell_early == 1, "the finding")

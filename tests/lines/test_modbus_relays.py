@@ -120,10 +120,7 @@ def test_the_end_locks_what_is_unlocked(tmp_path: Path) -> None:
     async def run() -> None:
         async with scene(tmp_path) as it:
             await it.connect()
-            it.lines.strike(*FRONT, HOLD)
-            it.lines.strike(*BACK, 60_000)
-            await it.moved(0, True)
-            await it.moved(3, True)
+            await it.unlock_both()
             await it.end()
             assert not any(it.board.relays)
 

@@ -255,6 +255,31 @@ def keepings():
     return hex_of(lock.keep(later) + places.keep())
 
 
+def learning(index):
+    """A reader that learns shows what it is told, opens nothing and waits for no code; the others go on."""
+    controller = Controller()
+    moment = model.Moment(5000, MONDAY_S * 1000, True, 0)
+
+    def take(happened):
+        outputs = controller.handle(happened, moment)
+        lights = [tuple(output) for output in outputs if isinstance(output, model.Indicate)]
+        said = [output.event.reason for output in outputs if isinstance(output, model.Record)]
+        return lights, said
+
+    take(model.PolicyReplaced(index))
+    badge = model.Presented("a-in", "", model.BADGE, 1, 0, True)
+    controller._pairs["a-in"] = (moment.mono_ms + 1000, badge, 0)
+    check(take(model.LearningReader("a-in", "learning")) == ([("a-in", "learning")], []), "no blinking")
+    check("a-in" not in controller._pairs, "a badge still waits for its code")
+    check(take(badge) == ([], [reasons.LEARNING]), "a learning reader decides, or stops blinking")
+    check(reasons.LEARNING not in take(model.Presented("a-out", "", model.BADGE, 1, 0, True))[1], "so do others")
+    check(take(model.LearningReader("a-in", "learning-present"))[0] == [("a-in", "learning-present")], "no red")
+    check(take(model.LearningReader("a-in", ""))[0] == [("a-in", "idle")], "still learning")
+    check(reasons.LEARNING not in take(badge)[1], "a free reader is learning")
+    check(take(model.LearningReader("new", "learning")) == ([], []), "a reader that no policy knows")
+    check(take(model.PasswordAlarm("x")) == ([], [reasons.LOCKOUT]), "no alarm")
+
+
 def refusals(values):
     """What no image can hold is refused here as well."""
     for row in (
@@ -290,6 +315,7 @@ def main():
     check(len(day) > 2000, "the day is too quiet")
     print("day", len(day), digest_of(day))
     print("kept", keepings())
+    learning(index)
     refusals([value for value in values if not isinstance(value, rows.Credential) or value.number < 9])
     check(struct.calcsize(">Q") == 8, "struct")
     print("ok", checks)

@@ -11,6 +11,7 @@ from edge.reader.inputs import LineUp, NotPaired, Paired
 from edge.reader.osdp import facts, frame, messages
 from edge.reader.osdp.bus import Bus, BusReader
 from edge.reader.osdp.facts import Offline, Online, Suspect
+from edge.reader.osdp.key_change import ReaderKeys
 
 NEW_KEY = bytes.fromhex("c3519a07e8642fbd10953ecc77a4081f")
 WINDOW_MS = 60_000
@@ -211,3 +212,14 @@ def test_two_lines_go_their_own_ways() -> None:
         run_with(buses, lambda: sum(isinstance(each, LineUp) for each in got) == 2)
     assert got.count(Paired("desk")) == 1
     assert {each.reader for each in got if isinstance(each, LineUp)} == {"desk", "lobby"}
+
+
+def test_the_default_key_is_for_an_open_window_only() -> None:
+    """Never in a rekey, and not a millisecond after the window's end: whoever listens knows it."""
+    keys = ReaderKeys(1, SCBK, None)
+    keys.begin(NEW_KEY, None)
+    assert not any(keys.wants_default(now_ms) for now_ms in range(0, 600_000, 1000))
+    keys = ReaderKeys(1, SCBK, None)
+    keys.begin(NEW_KEY, 5000)
+    assert any([keys.wants_default(4998), keys.wants_default(4999)])
+    assert not any([keys.wants_default(5000), keys.wants_default(5001)])

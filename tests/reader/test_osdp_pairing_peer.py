@@ -1,13 +1,9 @@
 """Pairing and key rotation with libosdp's reader, a stack that we did not write, on a pty."""
 
-import asyncio
-import time
-from collections.abc import Callable
-from typing import Any
-
 import osdp
 import pytest
 from osdp_peer import SCBK, PtyLine
+from osdp_scene import BAUD, Scene, play
 
 from edge.reader.inputs import (
     CardRead,
@@ -20,57 +16,17 @@ from edge.reader.inputs import (
     ReaderMoved,
     Suspicion,
 )
-from edge.reader.osdp.bus import Bus, BusReader
+from edge.reader.osdp.bus import BusReader
 from edge.reader.osdp.key_change import PairingError
 from edge.reader.osdp.secure import SCBK_D, SecureError
 
 NEW_KEY = bytes.fromhex("c3519a07e8642fbd10953ecc77a4081f")
 OTHER_KEY = bytes.fromhex("a91d04fe7730c2685b1fe9034dcc8276")
-BAUD = 115_200
 CARD = (26, b"\x12\x34\x56\x40")
 
 
-class Scene:
-    """A line with readers of libosdp, a bus on it, what it delivered and told."""
-
-    def __init__(self, line: PtyLine, *readers: BusReader) -> None:
-        self.line = line
-        self.got: list[Any] = []
-        self.bus = Bus(line.port, BAUD, readers, self.got.append, tell=self.got.append)
-
-    async def until(self, holds: Callable[[], object], what: str, within_s: float = 10) -> Any:
-        deadline = time.monotonic() + within_s
-        while not holds():
-            assert time.monotonic() < deadline, f"{what} did not happen within {within_s} s: {self.got}"
-            await asyncio.sleep(0.002)
-        return holds()
-
-    async def first(self, kind: type, count: int = 1) -> Any:
-        await self.until(lambda: len(self.of(kind)) >= count, kind.__name__)
-        return self.of(kind)[count - 1]
-
-    def of(self, kind: type) -> list[Any]:
-        return [each for each in self.got if isinstance(each, kind)]
-
-    def keysets(self, at: int = 0) -> list[bytes]:
-        commands = self.line.peers[at].commands
-        return [command["data"] for command in commands if command["command"] == osdp.Command.Keyset]
-
-
-def play(act: Callable[[Scene], Any], line: PtyLine, *readers: BusReader) -> None:
-    """Run `act` while a bus with these readers runs on the line."""
-
-    async def run() -> None:
-        scene = Scene(line, *readers)
-        task = asyncio.create_task(scene.bus.run())
-        try:
-            await act(scene)
-            assert not task.done(), "the bus ended"
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(run())
+def keysets(scene: Scene, at: int = 0) -> list[bytes]:
+    return [command["data"] for command in scene.told(osdp.Command.Keyset, at)]
 
 
 async def proves_itself(scene: Scene, count: int = 1) -> None:
@@ -89,11 +45,11 @@ def test_a_reader_in_install_mode_is_paired() -> None:
         await scene.first(LineDown)
         assert scene.of(LineDown) == [LineDown("lobby", "not paired: it has no key yet")]
         assert not scene.bus.status()[0]["paired"]
-        assert not scene.keysets()
+        assert not keysets(scene)
         scene.bus.open_pairing("lobby", NEW_KEY, 60_000)
         assert scene.bus.pairing == "lobby"
         await scene.first(Paired)
-        assert scene.keysets() == [NEW_KEY]
+        assert keysets(scene) == [NEW_KEY]
         assert scene.bus.pairing == ""
         await proves_itself(scene)
         assert not scene.of(Suspicion)
@@ -129,7 +85,7 @@ def test_a_lost_yes_to_the_key_is_made_up_for_by_the_proof(lost: str) -> None:
 
     async def act(scene: Scene) -> None:
         def lose(reply: bytes) -> bytes:
-            if scene.keysets() and (lost == "first" or not scene.line.peers[0].secure()):
+            if keysets(scene) and (lost == "first" or not scene.line.peers[0].secure()):
                 scene.line.change_reply = lambda reply: reply
                 return b""
             return reply
@@ -159,7 +115,7 @@ def test_an_empty_window_closes_and_says_why() -> None:
         scene.bus.open_pairing("lobby", NEW_KEY, 1_500)
         said = (await scene.first(NotPaired, 3)).detail
         assert said.startswith("time is up: no secure channel")
-        assert not scene.keysets()
+        assert not keysets(scene)
         assert scene.bus.status()[0]["key_change"] is None
 
     with PtyLine() as line:
@@ -175,7 +131,7 @@ def test_a_key_is_changed_inside_the_session() -> None:
         scene.bus.rekey("lobby", NEW_KEY)
         await scene.first(Paired)
         await proves_itself(scene, 2)
-        assert scene.keysets() == [NEW_KEY]
+        assert keysets(scene) == [NEW_KEY]
         assert not scene.of(LineDown)
         assert not scene.of(Suspicion)
 
@@ -199,7 +155,7 @@ def test_a_power_cut_in_a_rekey_leaves_a_reader_that_works(reader_has: bytes) ->
             assert scene.of(Paired) == [Paired("lobby")]
         else:
             assert scene.of(NotPaired) == [NotPaired("lobby", "the reader still has its old key")]
-        assert not scene.keysets()
+        assert not keysets(scene)
         assert not scene.of(Suspicion)
         assert scene.bus.pairing == ""
         scene.line.peers.clear()  # another device in its place, which has the key that was given up
@@ -219,7 +175,7 @@ def test_the_cable_is_pulled_while_the_key_is_on_its_way() -> None:
         await scene.first(LineUp)
 
         def cut(reply: bytes) -> bytes:
-            if scene.keysets():
+            if keysets(scene):
                 scene.line.is_cut = True
             return reply
 
@@ -263,7 +219,7 @@ def test_what_a_key_change_refuses_to_begin() -> None:
         scene.bus.open_pairing("absent", NEW_KEY)
         with pytest.raises(PairingError, match="one at a time"):
             scene.bus.rekey("lobby", bytes.fromhex("0a6f2277cd1b903e5584e1f8b6329dc0"))
-        assert not scene.keysets()
+        assert not keysets(scene)
 
     with PtyLine() as line:
         line.add()
@@ -280,7 +236,7 @@ def test_the_window_is_for_its_own_reader_only() -> None:
         await scene.first(LineUp)
         polls = scene.bus.status()[1]["polls"]
         await scene.until(lambda: scene.bus.status()[1]["polls"] > polls + 20, "polls of the other")
-        assert not scene.keysets(1)
+        assert not keysets(scene, 1)
         assert not scene.line.peers[1].secure()
 
     with PtyLine() as line:
@@ -298,10 +254,10 @@ def test_text_questions_a_new_address_and_a_reset() -> None:
         assert scene.bus.show_text("lobby", "Entrez", 5)
         for what in ("identity", "capabilities", "status", "inputs", "outputs"):
             assert scene.bus.ask("lobby", what)
-        (text,) = await scene.until(lambda: told(scene, osdp.Command.Text), "the text")
+        (text,) = await scene.until(lambda: scene.told(osdp.Command.Text), "the text")
         assert (text["control_code"], text["temp_time"], text["data"]) == (3, 5, "Entrez")
         kinds = {osdp.StatusReportType.Local, osdp.StatusReportType.Input, osdp.StatusReportType.Output}
-        await scene.until(lambda: {asked["type"] for asked in told(scene, osdp.Command.Status)} == kinds, "questions")
+        await scene.until(lambda: {asked["type"] for asked in scene.told(osdp.Command.Status)} == kinds, "questions")
         scene.line.peers[0].status(osdp.StatusReportType.Input, bytes((1, 0)))
         scene.line.peers[0].status(osdp.StatusReportType.Output, bytes((1, 0, 1, 0)))
         assert (await scene.first(InputsSeen)).states == (True, False)
@@ -317,7 +273,3 @@ def test_text_questions_a_new_address_and_a_reset() -> None:
     with PtyLine() as line:
         line.add()
         play(act, line, BusReader("lobby", 1, SCBK))
-
-
-def told(scene: Scene, kind: int) -> list[dict[str, Any]]:
-    return [command for command in scene.line.peers[0].commands if command["command"] == kind]

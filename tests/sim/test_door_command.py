@@ -89,14 +89,18 @@ def test_readers_behind_a_serial_port_serve_a_real_agent(example):
 
         for at in (0, 1):
             loop.add_reader(masters[at], carry, at)
+
+        async def is_ready() -> bool:
+            status = await asyncio.to_thread(call, example.api, "status", 10.0)
+            return any(line["reader"] == "hall-a-in" and line["ready"] for line in status["readers"])
+
         port = SerialPort(paths[0][1], [example.reader("hall-a-in")], 115200, pytest.fail)
         port.open()
         try:
             async with running(example), asyncio.timeout(DEADLINE_S):
-                while not port.readers[0].is_secure:
+                while not await is_ready():  # the secure session first, then what the reader kept from before it
                     await asyncio.sleep(0.02)
-                status = await asyncio.to_thread(call, example.api, "status", 10.0)
-                assert any(line["reader"] == "hall-a-in" and line["ready"] for line in status["readers"])
+                assert port.readers[0].is_secure
         finally:
             port.close()
             port.close()

@@ -77,12 +77,25 @@ def test_a_good_badge_turns_the_light_green_and_lets_the_leaf_be_pushed(look, st
     page.wait_for_selector("#outcome.trouble")
     assert page.get_attribute(".scene", "data-leaf") == "closed"
 
-    present(page, RESIDENT, f'{READER} .light[data-color="green"]')
-    assert page.evaluate(LED_FILL) == GREEN
-    assert stage.state()["readers"]["hall-a-in"]["color"] == 2
-    page.wait_for_selector('.strike[data-state="unlocked"]')
-    page.click('[data-act="push"]')
-    page.wait_for_selector('.scene[data-leaf="open"]')
+    page.evaluate(f"""() => {{
+        window.shown = []; window.fills = [];
+        const note = (on, name) => new MutationObserver(() => {{
+            window.shown.push(on.getAttribute(name)); window.fills.push({LED_FILL});
+        }}).observe(on, {{attributeFilter: [name]}});
+        note(document.querySelector('{READER} .light'), "data-color");
+        note(document.querySelector(".strike"), "data-state");
+    }}""")
+    for _ in range(5):  # see present: the door is unlocked for two seconds, which a busy machine may need to push it
+        present(page, RESIDENT, f'{READER} .light[data-color="green"]')
+        color = stage.state()["readers"]["hall-a-in"]["color"]
+        page.click('[data-act="push"]')
+        with contextlib.suppress(PlaywrightTimeout):
+            page.wait_for_selector('.scene[data-leaf="open"]', timeout=4000)
+            break
+    assert page.get_attribute(".scene", "data-leaf") == "open"
+    assert color == 2  # the reader's own, asked before the push that the unlocked door gave way to
+    assert {"green", "unlocked"} <= set(page.evaluate("window.shown"))
+    assert GREEN in page.evaluate("window.fills")
     assert RESIDENT in outcome(page, "open", "Opening")
     assert "Solomon" in outcome(page, "open", RESIDENT)
     page.wait_for_selector('#past li.info:has-text("Door opened")')
