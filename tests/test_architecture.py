@@ -20,7 +20,9 @@ PORTABLE_OSDP = "edge/reader/osdp/link.py"  # and whatever it imports
 # A library that is named in these places only: a file, or a folder with a slash at its end.
 NAMED_IN = {
     "cbor2": ("edge/uplink/wire.py",),
-    "paho": ("edge/uplink/mqtt.py", "edge/home_assistant_line.py", "cloud_stub/broker.py"),
+    "paho": ("edge/uplink/mqtt.py", "edge/home_assistant_line.py", "cloud_stub/broker.py", "firmware_sim/fleet_line.py"),
+    "nats": ("cloud_stub/nats_line.py",),
+    "psycopg": (),  # Django alone imports it
     "prometheus_client": ("edge/metrics.py", "cloud_stub/"),
     "serial_asyncio": ("edge/reader/serial_line.py",),
     "serial": ("edge/reader/serial_line.py",),
@@ -30,6 +32,9 @@ NAMED_IN = {
     "osdp": ("firmware_sim/osdp_reader.py",),
     "osdp_sys": ("firmware_sim/osdp_reader.py",),
     "iotcore": ("firmware_sim/broker_process.py",),
+    "microdot": ("edge/console/installer_page.py", "firmware_sim/"),
+    "segno": ("edge/commands/console.py",),
+    "textual": ("edge/console/terminal.py",),
     "django": ("cloud_stub/",),
     "django_htmx": ("cloud_stub/",),
     "waitress": ("cloud_stub/",),
@@ -45,6 +50,8 @@ FOR_FILES = {
     "firmware_sim/control.py": ("edge.console.api",),
     "firmware_sim/door_bench.py": ("edge.reader.card_format",),
     "firmware_sim/door_command.py": ("edge.config", "edge.reader.osdp.key_file"),
+    # A fleet's controllers say what an agent says, by the same state machine; they have no agent.
+    "firmware_sim/fleet_controller.py": ("edge.uplink.sync",),
     "firmware_sim/player.py": ("edge.reader.card_format",),
     "firmware_sim/pulses.py": ("edge.reader.card_format",),
 }

@@ -42,7 +42,7 @@ def _terminal(options: argparse.Namespace) -> int:
         from edge.console.terminal import Terminal
     except ModuleNotFoundError as error:
         raise CommandError(
-            f"{error.name} is not installed; run: pip install 'vantail[terminal]'", os.EX_UNAVAILABLE
+            f"{error.name} is not installed; run: pip install 'vantail[console]'", os.EX_UNAVAILABLE
         ) from None
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandError("it needs a terminal; scripts use: vantail learn", os.EX_USAGE)

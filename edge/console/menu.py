@@ -94,13 +94,14 @@ class Menu:
         return []
 
     def _at_main(self, key: str) -> list[Ask]:
-        if key == LEFT or (self._picked(key, len(_MAIN)) and self._chosen == 1):
-            asked = [Ask("commission-logout", {"session": self._session})]
+        is_picked = self._picked(key, len(_MAIN))
+        if is_picked and self._chosen == 0:
+            self._go("maintenance")
+        elif is_picked or key == LEFT:
+            asked = [self._ask("commission-logout")]
             self._session = ""
             self._go("welcome")
             return asked
-        if key == RIGHT:
-            self._go("maintenance")
         return []
 
     def _at_maintenance(self, key: str) -> list[Ask]:
