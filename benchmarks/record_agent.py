@@ -5,6 +5,7 @@ and the strike counts when the agent hands it to its line. The manager answers a
 """
 
 import asyncio
+import gc
 import os
 import random
 import time
@@ -90,7 +91,7 @@ class Manager:
     def status(self) -> dict[str, object]:
         return {}
 
-    def publish(self, suffix: str, payload: bytes) -> None:
+    def publish(self, suffix: str, payload: bytes, qos: int = 1) -> None:
         if suffix != UP_EVENTS:
             return
         log_id, up_to, head = self._sent.pop(payload)
@@ -155,6 +156,7 @@ async def at_work(folder: Path, credentials: int) -> AsyncIterator[tuple[Agent, 
     """An agent with that many credentials, its policy in force, its manager silent."""
     residence = build(credentials)
     manager = Manager(residence, os.urandom(32))
+    gc.freeze()  # what the manager holds is in another process's memory: here no collection looks through it
     (folder / "agent.toml").write_text(_SETTINGS + _UPLINK + "".join(_DOOR.format(door) for door in DOORS))
     config = load(folder / "agent.toml")
     _store(config, manager)

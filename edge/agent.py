@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from edge.decision.controller import Controller
 from edge.hardware import Hardware
 from edge.housekeeping import Housekeeping
 from edge.keyring import Keyring
+from edge.learning_readers import LearningReaders
 from edge.lines.gpio import RequestLines
 from edge.lines.simulated import Barrier
 from edge.manager_side import ManagerSide
+from edge.onsite import OnSite, recall_clock
 from edge.pairing import Pairing
 from edge.policies import POLICY_ERRORS, Policies
 from edge.policy_care import PolicyCare
@@ -41,6 +44,9 @@ from edge.storage.event_log import EventLog
 from edge.storage.opening import OpenReport
 from edge.storage.policy_store import PolicyStore
 from edge.storage.state_store import StateStore
+from edge.succession import LOG_EPOCH, is_of_present, log_of_present, may_stay_in_force
+from edge.transferring import Transferring
+from edge.uplink.messages import Command
 
 SWITCH_S = 0.0002  # Python's 5 ms is what a door would wait for each thread that works, again and again
 POLICY_FLOOR = "policy-floor"  # kept: the newest policy ever in force, beside policy.db, which may be lost
@@ -81,7 +87,10 @@ class Agent:
             [door.id for door in config.door if door.contact], [_bare_door(door) for door in config.door]
         )
         self.recorder = Recorder(log, self._log_troubled, self._log_recovered, self._log_committed)
-        self._presenting = Presenting(keys.code_key, self._format_of)
+        loop = asyncio.get_running_loop()
+        log.on_new_file = lambda report: loop.call_soon_threadsafe(self._log_begun_anew, report)
+        policies.store.on_new_file = lambda report: loop.call_soon_threadsafe(self._policy_begun_anew, report)
+        self._presenting = Presenting(self.code_key, self._format_of)
         self._switches = ReaderSwitches(config.door)
         self.hardware = Hardware(
             config, keys, self.submit, self._reader_news, self._board_troubled, self._board_back, request_lines
@@ -93,8 +102,13 @@ class Agent:
             Path(config.data),
             lambda: self.housekeeping.purge_before_ms(),
             lambda said: self.housekeeping.alarm(said),
+            lambda kept: is_of_present(kept, keys),
         )
-        self.policy_care = PolicyCare(policies, self.submit, lambda: self.manager_side.policy_differs())
+        self.policy_care = PolicyCare(
+            policies, self.submit, lambda: self.manager_side.policy_differs(), lambda: self.onsite.is_over
+        )
+        readers = LearningReaders(config, self.controller, self.hardware, self.submit)
+        self.onsite = OnSite(config, keys, clock, kept, lambda: StateStore(self.log.database), self.submit, readers)
         self.answers = Answers(self)
         self.manager_side = ManagerSide(
             config,
@@ -103,8 +117,11 @@ class Agent:
             log,
             self._closed_logs,
             self.policy_care,
-            Commands(self.ask, self.answers.status).carry_out,
+            self._carry_out,
             self.connectivity.see,
+        )
+        self.transferring = Transferring(
+            keys, clock, log, self._closed_logs, self.policy_care, lambda: self.manager_side.synchroniser
         )
         self.housekeeping = Housekeeping(
             log,
@@ -126,7 +143,7 @@ class Agent:
         sys.setswitchinterval(SWITCH_S)
         data = Path(config.data)
         await asyncio.to_thread(_prepare_folder, data)
-        log = await asyncio.to_thread(
+        open_log = partial(
             EventLog.open,
             data / "events.db",
             boot_id=boot_id(),
@@ -134,10 +151,12 @@ class Agent:
             mark=_mark_place(config),
             is_nominative=config.names_persons,
         )
+        log = await asyncio.to_thread(open_log)
+        log, kept = await asyncio.to_thread(log_of_present, log, open_log, _mark_place(config), keys)
         store = await asyncio.to_thread(PolicyStore.open, data / "policy.db")
         state = StateStore(log.database)
         clock.raise_floor(await asyncio.wrap_future(state.floor_ms()))
-        kept = await asyncio.wrap_future(state.load())
+        recall_clock(clock, kept)
         if kept.get(CLOCK_TRUST) == boot_id().encode():
             clock.believe()
         policies = Policies(store, restoring.version_of(kept.get(POLICY_FLOOR)))
@@ -163,7 +182,7 @@ class Agent:
             agent.submit(model.LogAlarm(log.doubt))
         if trouble:
             agent.submit(model.LogAlarm(trouble))
-        if index is not None:
+        if index is not None and may_stay_in_force(index, keys):
             agent.policy_care.put_in_force(index)
         return agent
 
@@ -183,6 +202,7 @@ class Agent:
                 tasks.create_task(self.policy_care.keep_checking())
                 self.hardware.start(tasks)
                 tasks.create_task(self.manager_side.run())
+                tasks.create_task(self.onsite.run())
         except asyncio.CancelledError:
             was_told = True
             raise
@@ -229,16 +249,22 @@ class Agent:
             else:
                 for value in self._inputs(happened):
                     self._handle(value)
+                    self.onsite.follow(value)
 
     async def _next(self) -> object:
         if not self._queue.empty():
             return self._queue.get_nowait()
-        wait_s = self.clock.wait_s(self.controller.next_deadline(self.clock.moment()))
+        wait_s = self.clock.wait_s(self.next_deadline())
         try:
             async with asyncio.timeout(wait_s):
                 return await self._queue.get()
         except TimeoutError:
             return model.Tick()
+
+    def next_deadline(self) -> int | None:
+        """The monotonic ms at which a Tick is due, or None."""
+        dues = (self.controller.next_deadline(self.clock.moment()), self.onsite.next_due())
+        return min((due for due in dues if due is not None), default=None)
 
     def _inputs(self, happened: object) -> Sequence[object]:
         if isinstance(happened, LineDown):
@@ -247,6 +273,9 @@ class Agent:
             return ()
         if isinstance(happened, InputsSeen):
             return self._switches.inputs(happened)
+        if isinstance(happened, model.Indicate):  # of a reader that commissioning uses
+            self._show([happened])
+            return ()
         if isinstance(happened, LineUp):
             self.actuators.reader_back(happened.reader)
             waiting = self._lost_readers.pop(happened.reader, None)
@@ -269,6 +298,17 @@ class Agent:
     def _stayed_away(self, down: LineDown) -> None:
         del self._lost_readers[down.reader]
         self.submit(model.ReaderLine(down.reader, False, down.detail))
+
+    async def _carry_out(self, command: Command) -> tuple[str, str, str]:
+        """A fresh command of the manager's; once another one is bound, nothing of it is done."""
+        if self.onsite.is_over:
+            return model.DENIED, "learning", ""
+        return await Commands(self.ask, self.answers.status).carry_out(command)
+
+    def code_key(self) -> bytes:
+        """The key under which the codes of the policy in force are."""
+        index = self.controller.index
+        return self.keys.code_key if index is None else self.keys.code_key_of(index.version[0])
 
     async def ask(self, value: object) -> Sequence[object]:
         """What the core answers to an input; it is performed like any other."""
@@ -329,7 +369,7 @@ class Agent:
         trusted_ms = [event.at_ms for event in events if event.trusted]
         if trusted_ms:
             self.clock.raise_floor(max(trusted_ms))
-            if not self._trust_is_kept:
+            if not self._trust_is_kept and not self.clock.is_declared:
                 keep[CLOCK_TRUST] = boot_id().encode()
                 self._trust_is_kept = True
         failure = await self.recorder.record(events, keep, revision, waits=bool(allowed))
@@ -382,10 +422,24 @@ class Agent:
         self.housekeeping.committed()
         self.manager_side.log_advanced()
 
+    def _log_begun_anew(self, report: OpenReport) -> None:
+        """The log was found damaged at run, and another one has begun: what the old one kept may be lost with it."""
+        self._recall_troubles(report)
+        self._trust_is_kept, self._kept_version = False, (0, 0)
+        StateStore(self.log.database).keep(
+            {RUNNING: self.clock.boot.encode(), LOG_EPOCH: b"%d" % self.keys.manager.epoch}
+        )
+        self.manager_side.log_begun_anew()
+
+    def _policy_begun_anew(self, report: OpenReport) -> None:
+        """Likewise the policy's rows. What is in force goes on; the manager learns that none are left."""
+        self._recall_troubles(report)
+        self.manager_side.policy_differs()
+
     def _recall_troubles(self, *reports: OpenReport) -> None:
         for report in reports:
             if report.set_aside is not None:
-                said = f"{report.path.name} was damaged ({report.reason}); kept as {report.set_aside.name}"
+                said = f"{report.path.name} was damaged, kept as {report.set_aside.name}: {report.reason}"
                 self.submit(model.LogAlarm(said))
 
     # --- the policy -----------------------------------------------------------------------------------------

@@ -1,35 +1,49 @@
-"""The logs that a restore closed: nobody writes to them again, their unsent events still go to the cloud, and nobody
-stays named in them for longer than in the open one."""
+"""The logs that a restore closed, or that were read out of a damaged file: nobody writes to them again, their unsent
+events still go to the cloud, and nobody stays named in them for longer than in the open one."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from edge.storage import restoring
+from edge.storage.errors import StorageError
 from edge.storage.event_log import EventLog
+from edge.storage.salvaging import salvage
+from edge.storage.state_store import StateStore
 from edge.synchronising import Synchroniser
 
 LOOK_S = 0.2
 PURGE_EVERY_S = 6 * 3600.0
 STUCK_S = 120.0  # a cloud that is there and acknowledges nothing for so long has all it will take
+Result = TypeVar("Result")
 
 
 class ClosedLogs:
     """Those in a data folder. `purge_before_ms()`: from when on persons may still be named, utc ms. `alarm`: gets a
-    line for people, the same one perhaps again."""
+    line for people, the same one perhaps again. `is_ours(kept)`: whether what is kept in a log says that it is the
+    present manager's; nobody is sent another one's."""
 
-    def __init__(self, data: Path, purge_before_ms: Callable[[], int], alarm: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        data: Path,
+        purge_before_ms: Callable[[], int],
+        alarm: Callable[[str], None],
+        is_ours: Callable[[Mapping[str, bytes]], bool] = lambda kept: True,
+    ) -> None:
         self._data = data
         self._purge_before_ms = purge_before_ms
         self._alarm = alarm
+        self._is_ours = is_ours
         self._open: dict[Path, EventLog] = {}  # a file has one connection
         self._alone = asyncio.Lock()
 
     async def send(self, connect: Callable[[EventLog], Synchroniser]) -> None:
         """Bring what the cloud has not acknowledged there, the oldest log first. Returns when all is there that the
         cloud takes."""
+        await self._salvage()
         for path in restoring.closed_logs(self._data):
             try:
                 log = await self._opened(path)
@@ -39,6 +53,14 @@ class ClosedLogs:
                     await self._closed(path)
             except Exception as error:  # the open log must not wait for a closed one that is broken
                 self._alarm(f"{path.name}: {error}")
+
+    async def _salvage(self) -> None:
+        """Of damaged logs: what can be read becomes a closed one, and what cannot is said."""
+        try:
+            for path, read, lost, trouble in await asyncio.to_thread(salvage, self._data):
+                self._alarm(f"{path.name}: {trouble or f'{read} unsent events were read, {lost} could not be'}")
+        except (OSError, StorageError) as error:  # at the next start
+            self._alarm(f"what is damaged could not be looked through: {error}")
 
     async def keep_purging(self) -> None:
         """Take the persons from old events, for ever."""
@@ -53,20 +75,41 @@ class ClosedLogs:
     async def _purge(self, log: EventLog) -> int:
         return await asyncio.wrap_future(log.purge(self._purge_before_ms()))
 
-    async def _in_each(self, work: Callable[[EventLog], Awaitable[int]]) -> int:
-        total = 0
+    async def each(self, work: Callable[[EventLog], Awaitable[Result]]) -> list[tuple[Path, Result]]:
+        """What `work` gives for each of the present manager's, the oldest first. One that cannot be used is left out,
+        with an alarm."""
+
+        async def of_ours(log: EventLog) -> Result | None:
+            return await work(log) if await self._is_present(log) else None
+
+        return [(path, result) for path, result in await self._each(of_ours) if result is not None]
+
+    async def _is_present(self, log: EventLog) -> bool:
+        kept = await asyncio.wrap_future(StateStore(log.database).load())
+        return self._is_ours(kept)
+
+    async def _each(self, work: Callable[[EventLog], Awaitable[Result]]) -> list[tuple[Path, Result]]:
+        found = []
         async with self._alone:
             for path in restoring.closed_logs(self._data):
                 try:
-                    total += await self._with_log(path, work)
+                    found.append((path, await self._with_log(path, work)))
                 except Exception as error:
                     self._alarm(f"{path.name}: {error}")
-        return total
+        return found
 
-    async def _with_log(self, path: Path, work: Callable[[EventLog], Awaitable[int]]) -> int:
+    async def one(self, path: Path, work: Callable[[EventLog], Awaitable[Result]]) -> Result:
+        """What `work` gives for one of them. Whatever opening it raises."""
+        async with self._alone:
+            return await self._with_log(path, work)
+
+    async def _in_each(self, work: Callable[[EventLog], Awaitable[int]]) -> int:
+        return sum([result for _, result in await self._each(work)])
+
+    async def _with_log(self, path: Path, work: Callable[[EventLog], Awaitable[Result]]) -> Result:
         if path in self._open:  # it is being sent
             return await work(self._open[path])
-        log = await asyncio.to_thread(_open, path)
+        log = await self._watched(path)
         try:
             return await work(log)
         finally:
@@ -74,15 +117,21 @@ class ClosedLogs:
 
     async def _opened(self, path: Path) -> EventLog:
         async with self._alone:
-            self._open[path] = await asyncio.to_thread(_open, path)
+            self._open[path] = await self._watched(path)
             return self._open[path]
+
+    async def _watched(self, path: Path) -> EventLog:
+        """Opened; should it turn out damaged, an alarm says so, and the next start reads what is left of it."""
+        log, loop = await asyncio.to_thread(_open, path), asyncio.get_running_loop()
+        log.on_new_file = lambda report: loop.call_soon_threadsafe(self._alarm, f"{path.name}: {report.reason}")
+        return log
 
     async def _closed(self, path: Path) -> None:
         async with self._alone:
             await asyncio.to_thread(self._open.pop(path).close)
 
     async def _until_sent(self, path: Path, log: EventLog, connect: Callable[[EventLog], Synchroniser]) -> None:
-        if not log.unsent:
+        if not log.unsent or not await self._is_present(log):
             return
         synchroniser = connect(log)
         sending = asyncio.ensure_future(synchroniser.run())

@@ -1,4 +1,4 @@
-"""What keeps the log bounded and honest while the doors go on: pruning, purging personal data, verifying.
+"""What keeps the log bounded and honest while the doors go on: pruning, vacuuming, purging personal data, verifying.
 
 Everything runs in slices between records; what is wrong is an alarm, once for each thing that is wrong.
 """
@@ -99,11 +99,13 @@ class Housekeeping:
     # --- by themselves ----------------------------------------------------------------------------------------
 
     async def _prune(self) -> None:
-        """Acknowledged events beyond what is kept go, a slice at a time."""
+        """Acknowledged events beyond what is kept go, a slice at a time; then the room that they had."""
         while True:
             pruned = 0
             try:
                 pruned = await asyncio.wrap_future(self._log.prune(self._keep_events))
+                if not pruned:
+                    await asyncio.wrap_future(self._log.vacuum())
             except Exception as error:  # the doors go on whatever the past is like
                 self.alarm(f"pruning: {error}")
             await asyncio.sleep(BETWEEN_SLICES_S if pruned else PRUNE_EVERY_S)

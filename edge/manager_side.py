@@ -1,5 +1,6 @@
 """What goes between this controller and its manager: events and answers up, policies and commands down."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -41,11 +42,25 @@ class ManagerSide:
         self._log, self._closed_logs = log, closed_logs
         self._policy, self._carry_out, self._seen = policy, carry_out, seen
         self.synchroniser: Synchroniser | None = None  # of the log that is being sent
+        self._sending: asyncio.Task[None] | None = None  # of the open log
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._closed_logs.send(self._connect)
-        await self._connect(self._log).run()
+        while True:
+            await self._closed_logs.send(self._connect)
+            self._sending = asyncio.create_task(self._connect(self._log).run())
+            try:
+                await self._sending
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+
+    def log_begun_anew(self) -> None:
+        """The open log was set aside as damaged, and goes on under another id: what can be read of the old one is sent
+        first."""
+        if self._sending is not None:
+            self._sending.cancel()
 
     def log_advanced(self) -> None:
         """Events were committed to the open log."""
@@ -92,7 +107,7 @@ class ManagerSide:
             session=os.urandom(8),
         )
         self.synchroniser = Synchroniser(
-            self._config.uplink,
+            None if self._keys.is_new else self._config.uplink,
             manager,
             boot_id(),
             log,

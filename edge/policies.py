@@ -27,6 +27,7 @@ class Policies:
         where policy.db was lost."""
         self._store = store
         self.floor = floor
+        self._newest = floor  # that was in force, in this run too
         self._index: Index | None = None
         self._newer: list[VerifiedDelta] = []  # light changes since the running rebuild read the rows
         self._compiling = asyncio.Lock()
@@ -51,19 +52,17 @@ class Policies:
         """The index of what is stored, or None before the first policy. StorageError, PolicyError where the rows
         cannot be used."""
         if self.version[1] == 0:
-            self._index = await asyncio.to_thread(self._left_over) if self._store.report.set_aside else None
+            self._index = await asyncio.to_thread(self._left_over)
             return self._index
-        self._index = await asyncio.to_thread(self._open_image, self.version, self._store.digest()) or (
-            await self._from_rows()
-        )
-        return self._index
+        image = await asyncio.to_thread(self._open_image, self.version, self._store.digest())
+        return self._put_in_force(image or await self._from_rows())
 
     async def apply(self, delta: VerifiedDelta) -> Index:
         """Check that the rows make a policy, store them whole, and give the new index. PolicyRefused, PolicyError
         (nothing is stored), StorageError."""
         version = (delta.epoch, delta.to_revision)
-        if version < self.floor:
-            words = f"{version[0]}.{version[1]} refused: {self.floor[0]}.{self.floor[1]} was in force here"
+        if version < self._newest:
+            words = f"{version[0]}.{version[1]} refused: {self._newest[0]}.{self._newest[1]} was in force here"
             raise PolicyRefused(f"policy {words}; send that or a newer one", needs_snapshot=True)
         if delta.from_revision > 0 and self._index is not None and is_light(delta.rows, delta.gone):
             return await self._overlay(self._index, delta)
@@ -73,8 +72,7 @@ class Policies:
             await asyncio.wrap_future(self._store.apply(delta))
             if delta.from_revision == 0:
                 self._found_digest = None
-            self._index = await self._keep(image, version, delta.digest)
-            return self._index
+            return self._put_in_force(await self._keep(image, version, delta.digest))
 
     async def recheck(self) -> bool:
         """Whether the rows are still those that were stored. Where not, what is in force goes on, and the digest that
@@ -94,14 +92,18 @@ class Policies:
         while self._index is not None and self._index is not base:  # an image was made meanwhile
             base = self._index
             index = await _laid_over(base, delta)
-        self._index = index
+        return self._put_in_force(index)
+
+    def _put_in_force(self, index: Index) -> Index:
+        """From here on nothing older is taken, even if the rows are lost."""
+        self._index, self._newest = index, max(self._newest, index.version)
         return index
 
     async def rebuild(self) -> Index | None:
         """Make the image anew where rows lie over it; changes that come meanwhile lie over the new one. None where
         there is nothing to do."""
         async with self._compiling:
-            if self._index is None or not self._index.overlaid():
+            if self._index is None or not self._index.overlaid() or self.version[1] == 0:
                 return None
             version, digest = self.version, self._store.digest()  # as signed, not as found
             self._newer = []
@@ -153,8 +155,8 @@ class Policies:
         return index if index is not None and (index.version, index.digest) == (version, digest) else None
 
     def _left_over(self) -> Index | None:
-        """The image of rows that were damaged: in force until a snapshot comes, so that residents get in; never one
-        that is older than what was in force."""
+        """The image of rows that were damaged, and set aside at this start or earlier: in force until a snapshot comes,
+        so that residents get in; never one that is older than what was in force."""
         index = self._whole_image()
         return index if index is not None and index.version >= self.floor else None
 

@@ -4,12 +4,15 @@ ARCHITECTURE.md, "Record first, with a budget".
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from edge.decision.model import Event
 from edge.storage.errors import StorageError
-from edge.storage.event_log import EventLog, Recording
+from edge.storage.event_log import EventLog
+from edge.storage.recording import Recording
 
 BUDGET_S = 0.1
 SILENT_S = 1.0  # a disk that takes so long is in trouble, even where nobody waits for the record
@@ -34,6 +37,9 @@ class Recorder:
         self._committed = committed
         self._backlog: deque[tuple[Sequence[Event], int, dict[str, bytes]]] = deque()
         self._retrying: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._written: deque[asyncio.Future[bool]] = deque()  # that the loop has not been told of
+        self._is_called = False
         self._late_now = 0
         self._is_full = False
         self.late = 0
@@ -44,15 +50,17 @@ class Recorder:
         be written as soon as the disk lets them. `waits`: an answer is wanted within the budget."""
         self._replace_kept(keep)
         recording = self._log.record(events, revision, keep=keep)
-        future = asyncio.wrap_future(recording)
+        answered: asyncio.Future[bool] = self._loop.create_future()
         budget_s = BUDGET_S if waits else SILENT_S
+        timer = self._loop.call_later(budget_s, _answer, answered, False)
+        recording.add_done_callback(partial(self._answered, answered))
         try:
-            seqs = await asyncio.wait_for(asyncio.shield(future), budget_s)
-        except TimeoutError:
-            recording.mark_late()
-            self._late_now += 1
-            future.add_done_callback(lambda done: self._came_late(recording, events, keep, revision))
-            return self._say(f"the disk did not answer within {budget_s * 1000:.0f} ms")
+            if not await answered:
+                return self._go_on_without(recording, events, keep, revision, budget_s)
+        finally:
+            timer.cancel()
+        try:
+            seqs = recording.result()
         except StorageError as error:
             self._hold_back(events, keep, revision)
             return self._say(str(error))
@@ -67,6 +75,36 @@ class Recorder:
             self._is_full = False
             self._say_recovered()
         return ""
+
+    def _answered(self, answered: "asyncio.Future[bool]", _: object) -> None:
+        """On the storage thread: the disk has answered. The loop is called once for all that share a commit."""
+        self._written.append(answered)
+        if not self._is_called:
+            self._is_called = True
+            self._call(self._tell)
+
+    def _call(self, told: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended; the log is being closed
+            self._loop.call_soon_threadsafe(told)
+
+    def _tell(self) -> None:
+        self._is_called = False  # first: what is appended from now on calls again
+        while self._written:
+            _answer(self._written.popleft(), True)
+
+    def _go_on_without(
+        self,
+        recording: Recording,
+        events: Sequence[Event],
+        keep: Mapping[str, bytes],
+        revision: int,
+        budget_s: float,
+    ) -> str:
+        recording.mark_late()
+        self._late_now += 1
+        came = partial(self._came_late, recording, events, keep, revision)
+        recording.add_done_callback(lambda _: self._call(came))
+        return self._say(f"the disk did not answer within {budget_s * 1000:.0f} ms")
 
     def _replace_kept(self, keep: Mapping[str, bytes]) -> None:
         """What is to be kept now must not be overwritten by what waits since earlier and may be written meanwhile."""
@@ -119,3 +157,8 @@ class Recorder:
     def _say_recovered(self) -> None:
         if not self._backlog and not self._late_now:
             self._recovered(self.late)
+
+
+def _answer(answered: "asyncio.Future[bool]", is_written: bool) -> None:
+    if not answered.done():
+        answered.set_result(is_written)

@@ -26,6 +26,8 @@ SALT = 32
 COMMITMENT = 16
 MAX_TEXT = 200  # characters of a text in a record: what the wire carries (uplink.messages.MAX_TEXT)
 MAX_LOST = 10_000_000  # keys that a lost stretch may step over
+MAX_SAID = 32  # of a controller's doors and readers with what happens there
+_SAID = {}  # type: ignore[var-annotated]  # (MicroPython has no typing)
 
 # Kinds of notes, and what their `first` and `last` are.
 LATE = 1  # events `first` to `last` were durable only after the door had moved
@@ -133,16 +135,25 @@ def commit(hashes, salt, event):
 
 def event_body(log_id, seq, late, revision, boot, event, commitment):
     """The canonical bytes of an event. late: as first written. commitment: b"" where the event is not personal."""
-    texts = [
-        text[:MAX_TEXT].encode()
-        for text in (
-            boot, event.door, event.reader, event.medium, event.result, event.reason, event.output,
-            "" if commitment else event.detail,
-        )
-    ]  # fmt: skip
+    detail = b"" if commitment else event.detail[:MAX_TEXT].encode()
     flags = (1 if event.trusted else 0) | (2 if late else 0)
-    fixed = struct.pack(">QqBQ9H", seq, event.at_ms, flags, revision, *[len(text) for text in texts], len(commitment))
-    return b"\x01" + log_id + fixed + b"".join(texts) + commitment
+    sizes, texts = _said(boot, event)
+    fixed = struct.pack(">QqBQ", seq, event.at_ms, flags, revision) + sizes
+    return b"\x01" + log_id + fixed + struct.pack(">HH", len(detail), len(commitment)) + texts + detail + commitment
+
+
+def _said(boot, event):
+    """(the sizes, the bytes) of the texts that come again and again. The last few are kept: that takes a quarter of
+    the time, for whoever records and whoever checks."""
+    words = (boot, event.door, event.reader, event.medium, event.result, event.reason, event.output)
+    known = _SAID.get(words)
+    if known is None:
+        texts = [text[:MAX_TEXT].encode() for text in words]
+        known = (struct.pack(">7H", *[len(text) for text in texts]), b"".join(texts))
+        if len(_SAID) >= MAX_SAID:
+            _SAID.clear()
+        _SAID[words] = known
+    return known
 
 
 def note_body(log_id, note, sealed=b""):

@@ -27,7 +27,7 @@ class Controller:
         self.index = None  # the policy in force, index.Index; None before the first
         self.lockout = Lockout()
         self.passback = Passback()
-        self._learning = set()  # readers that are being used to commission
+        self._learning = {}  # reader that is being used to commission → the outcome that it shows
         self._pairs = {}  # reader → (until mono_ms, the Presented badge, its credential's flags)
         self._passing = {}  # door → [(area, medium, number)]: who moves when the leaf opens
         self._calls = {}  # door → Call
@@ -67,6 +67,10 @@ class Controller:
     def is_held(self, door_id):
         """Whether a hold is in force at a door."""
         return self._doors.is_held(door_id)
+
+    def shown(self, reader_id):
+        """The lasting outcome that a reader was told to show; "idle" before it was told any."""
+        return self._shown.get(reader_id, "idle")
 
     def calls(self):
         """The doors whose panel is calling a resident now."""
@@ -115,7 +119,7 @@ class Controller:
 
     def _lasting(self, reader, moment):
         if reader.id in self._learning:
-            return "learning"
+            return self._learning[reader.id]
         if self._doors.is_locked_down(reader.door):
             return "lockdown"
         if self.doors[reader.door].state == STANDING:
@@ -184,7 +188,7 @@ class Controller:
         elif decision.reason == reasons.CODE_NEEDED and decision.medium == model.BADGE:
             self._pairs[decision.reader] = (moment.mono_ms + PAIR_MS, presented, decision.flags)
             shown = "code-needed"
-        if decision.reader:
+        if decision.reader and decision.reason != reasons.LEARNING:  # there its lasting light says all
             outputs.append(model.Indicate(decision.reader, shown))
         return outputs
 
@@ -376,6 +380,16 @@ class Controller:
     def _agent_alarm(self, alarm, moment):
         return [events.alarm(moment, reasons.AGENT, detail=alarm.detail)]
 
+    def _learning_reader(self, learning, moment):
+        self._learning.pop(learning.reader, None)
+        if learning.outcome:
+            self._learning[learning.reader] = learning.outcome
+            self._pairs.pop(learning.reader, None)
+        return []
+
+    def _password_alarm(self, alarm, moment):
+        return [events.alarm(moment, reasons.LOCKOUT, detail=alarm.detail)]
+
     def _noted(self, noted, moment):
         return [events.info(moment, noted.what, noted.door, noted.reader, noted.detail)]
 
@@ -401,6 +415,8 @@ _HANDLERS = {
     "LogTrouble": Controller._log_trouble,
     "LogAlarm": Controller._log_alarm,
     "AgentAlarm": Controller._agent_alarm,
+    "LearningReader": Controller._learning_reader,
+    "PasswordAlarm": Controller._password_alarm,
     "LogRecovered": Controller._log_recovered,
 }
 

@@ -90,8 +90,15 @@ class Index:
         other._named = set(self._outputs) | {entry[5] for entry in other._overlay.values() if entry is not None}
         for key in gone:
             other._set(key, None)
+        known = {}  # what many credentials of a change have in common is unpacked and checked once
         for packed in packed_rows:
-            other._set(rows.key_of(packed), packed)
+            if packed[0] == rows.CREDENTIAL:
+                medium, number, shared = rows.cut_credential(packed)
+                if shared not in known:
+                    known[shared] = other._entitlement_of(rows.unpack(packed))
+                other._overlay[(medium, number)] = known[shared]
+            else:
+                other._set(rows.key_of(packed), packed)
         other._arrange()
         return other
 
@@ -100,10 +107,9 @@ class Index:
         return len(self._overlay) + len(self._display_overlay)
 
     def _set(self, key, packed):
-        """Set or (None) delete the row of that key."""
+        """Set or (None) delete the row of that key; a credential's is only deleted here."""
         if key[0] == rows.CREDENTIAL:
-            medium, number = struct.unpack(">BQ", key[1:])
-            self._overlay[(medium, number)] = None if packed is None else self._entitlement_of(rows.unpack(packed))
+            self._overlay[struct.unpack(">BQ", key[1:])] = None
         elif key[0] == rows.DISPLAY:
             if packed is not None:
                 row = rows.unpack(packed)

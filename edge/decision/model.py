@@ -175,6 +175,22 @@ class Noted(namedtuple("Noted", ("what", "door", "reader", "detail"))):
     __slots__ = ()
 
 
+class LearningReader(namedtuple("LearningReader", ("reader", "outcome"))):
+    """The reader is out of use while it learns a commissioning key, and shows the lasting `outcome`; "" = it works
+    again."""
+
+    __slots__ = ()
+    reader: str
+    outcome: str
+
+
+class PasswordAlarm(namedtuple("PasswordAlarm", ("detail",))):
+    """Somebody guesses the controller's password."""
+
+    __slots__ = ()
+    detail: str
+
+
 class Tick(namedtuple("Tick", ())):
     """Nothing happened but time; run what is due."""
 

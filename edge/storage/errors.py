@@ -14,8 +14,8 @@ _ADVICE = {
     "SQLITE_READONLY": "it cannot be written; check its owner, its mode and whether the disk is read-only",
     "SQLITE_PERM": "it cannot be opened; check its owner and mode",
     "SQLITE_IOERR": "the disk failed; check the kernel's messages and replace the card or disk",
-    "SQLITE_CORRUPT": "the file is damaged; it is set aside at the next start",
-    "SQLITE_NOTADB": "the file is not a database; it is set aside at the next start",
+    "SQLITE_CORRUPT": "the file is damaged; it is set aside and a new one begun",
+    "SQLITE_NOTADB": "the file is not a database; it is set aside and a new one begun",
 }
 
 

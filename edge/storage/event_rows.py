@@ -25,6 +25,10 @@ _WRITTEN = f"{_COLUMNS}, boot, chain, commitment"
 INSERT = f"INSERT INTO event ({_WRITTEN}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 (constants)
 
 
+Line = tuple[Any, ...]
+"""The values for INSERT."""
+
+
 class LoggedEvent(NamedTuple):
     """An event as it stands in the log. late: it was written after the door had moved."""
 
@@ -39,7 +43,7 @@ def first_seq(connection: sqlite3.Connection) -> int:
     return connection.execute("SELECT min(seq) FROM event").fetchone()[0] or 0
 
 
-def line(seq: int, late: bool, policy_revision: int, event: Event, boot: int) -> tuple[Any, ...]:
+def line(seq: int, late: bool, policy_revision: int, event: Event, boot: int) -> Line:
     """The values for INSERT, but for the last two: the link of the chain, and a commitment or None."""
     credential = None if event.credential is None else str(event.credential)
     return (

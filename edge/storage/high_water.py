@@ -83,3 +83,24 @@ class HighWater:
 
     def _tag(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")
+
+
+def doubt(high_water: HighWater | None, log: Mark, was_marked: bool) -> tuple[str, int]:
+    """(what the mark says against a log, in words for an alarm; the numbers up to which it knows to be given): those
+    are not given again. log: how far its file says that it went. was_marked: it says that there was a mark."""
+    if high_water is None:
+        return "", 0
+    try:
+        mark = high_water.read()
+    except ValueError as error:
+        return f"the high-water mark cannot be relied on: {error}", 0
+    if mark is None:
+        return (f"the high-water mark {high_water.path} is gone" if was_marked else ""), 0
+    if mark.log_id != log.log_id:
+        return f"a new log begins: the one before, {mark.log_id.hex()[:8]}, ended at {mark.last_seq}", 0
+    if mark.last_seq > log.last_seq:
+        said = f"the log ends at {log.last_seq}, and it went up to {mark.last_seq}: is it an older copy?"
+        return said, mark.last_seq
+    if mark.acked > log.acked:
+        return f"the log says acknowledged up to {log.acked}, and it was up to {mark.acked}: is it an older copy?", 0
+    return "", 0

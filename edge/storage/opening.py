@@ -56,6 +56,23 @@ def open_file(
     return connection, OpenReport(path, created, aside, reason)
 
 
+def open_instead(
+    path: Path, schema: Schema, reason: str, *, busy_timeout_ms: int
+) -> tuple[sqlite3.Connection, OpenReport]:
+    """Set aside the file at `path`, which turned out damaged (`reason`) while it was open, and begin a new one.
+    StorageError; the old connection is closed before."""
+    try:
+        aside = _set_aside(path)
+        connection = _connect(path, schema, False, busy_timeout_ms)
+    except DamagedError as damage:
+        raise StorageError(f"{path}: a new file is damaged at once ({damage}): replace the card or disk") from damage
+    except OSError as error:
+        raise StorageError(
+            f"{path}: {error.strerror}: the damaged file could not be set aside; check the disk"
+        ) from error
+    return connection, OpenReport(path, True, aside, reason)
+
+
 def _companions(path: Path) -> list[Path]:
     return [path.with_name(path.name + ending) for ending in _COMPANIONS]
 
@@ -65,6 +82,7 @@ def _is_empty(path: Path) -> bool:
 
 
 def _connect(path: Path, schema: Schema, check: bool, busy_timeout_ms: int) -> sqlite3.Connection:
+    is_new = _is_empty(path)
     # The journal takes over the file's mode: only the agent's user may read who came in.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
@@ -72,6 +90,8 @@ def _connect(path: Path, schema: Schema, check: bool, busy_timeout_ms: int) -> s
     except sqlite3.Error as error:
         raise from_sqlite(error, path) from error
     try:
+        if is_new:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before the first table (storage/vacuuming.py)
         _configure(connection, path)
         if check:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -94,7 +114,7 @@ def _connect(path: Path, schema: Schema, check: bool, busy_timeout_ms: int) -> s
 
 
 def _configure(connection: sqlite3.Connection, path: Path) -> None:
-    connection.text_factory = _text  # one undecodable byte must not keep all other events from being read
+    connection.text_factory = lenient  # one undecodable byte must not keep all other events from being read
     # Exclusive: two connections to one WAL could corrupt it before SQLite 3.51.3, and Debian 12 has 3.40.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -110,7 +130,8 @@ def _configure(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {WAL_PAGES * 4096}")
 
 
-def _text(data: bytes) -> str:
+def lenient(data: bytes) -> str:
+    """A text of the file, whatever its bytes are."""
     return data.decode("utf-8", "replace")
 
 

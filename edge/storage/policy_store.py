@@ -7,7 +7,7 @@ authenticates nothing, which is the signature's part.
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from hashlib import sha256
 from pathlib import Path
@@ -25,12 +25,15 @@ _FIND = "SELECT packed FROM row WHERE key IN ({})"
 
 
 class PolicyStore:
-    """The policy in one file, and its image file beside it. Make it with `open`."""
+    """The policy in one file, and its image file beside it. Make it with `open`. on_new_file: called on the storage
+    thread with the report, where the file turned out damaged while it was open; then the version is (0, 0)."""
 
     def __init__(self, database: DatabaseThread) -> None:
         self._database = database
         self.image_path = database.path.with_suffix(".image")
+        self.on_new_file: Callable[[OpenReport], object] = lambda report: None
         self._version, self._digest = database.read(_read_head).result()
+        database.after_damage(lambda old: None, lambda new, _: self._begin_anew(new))
 
     @classmethod
     def open(cls, path: Path | str, *, check: bool = True) -> "PolicyStore":
@@ -102,6 +105,10 @@ class PolicyStore:
     def close(self, timeout_s: float = 10) -> None:
         """Finish what is queued and close the file; blocks."""
         self._database.close(timeout_s)
+
+    def _begin_anew(self, connection: sqlite3.Connection) -> None:
+        self._version, self._digest = _read_head(connection)
+        self.on_new_file(self.report)
 
 
 def _read_head(connection: sqlite3.Connection) -> tuple[tuple[int, int], bytes]:

@@ -255,3 +255,23 @@ def _words(version: Version) -> str:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+# --- without a backup -----------------------------------------------------------------------------------------------
+
+
+def begin_another(data: Path, kept: dict[str, bytes], floor_ms: int) -> None:
+    """Close the log in `data`, which nobody has open, as a restore closes one, and begin another with `kept`; the
+    policy stays. Whole or not at all. StorageError, OSError."""
+    with alone(data):
+        _finish(data)
+        new = data / NEW
+        new.mkdir(0o700)
+        try:
+            _begin_log(new / EVENTS, kept, floor_ms)
+            sync_folder(new)
+            _decide(data, _free_name(data, "before-restore-{}"), with_policy=False)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        _finish(data)

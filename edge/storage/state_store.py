@@ -6,8 +6,16 @@ It lives in the event log's file, on the same thread, so that an event and the s
 import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import Future
+from typing import NamedTuple
 
 from edge.storage.database import DatabaseThread
+
+
+class Kept(NamedTuple):
+    """Everything that is kept. floor_ms: of wall time, utc."""
+
+    items: dict[str, bytes]
+    floor_ms: int
 
 
 class StateStore:
@@ -22,9 +30,7 @@ class StateStore:
 
     def load(self) -> "Future[dict[str, bytes]]":
         """Everything that is kept."""
-        return self._database.read(
-            lambda connection: dict(connection.execute("SELECT name, value FROM kept ORDER BY name").fetchall())
-        )
+        return self._database.read(lambda connection: read_kept(connection).items)
 
     def floor_ms(self) -> "Future[int]":
         """The earliest, in utc ms, that wall time can be; 0 where nothing proved any."""
@@ -47,6 +53,20 @@ class StateStore:
             return utc_ms
 
         return self._database.write(work)
+
+
+def read_kept(connection: sqlite3.Connection) -> Kept:
+    items = dict(connection.execute("SELECT name, value FROM kept ORDER BY name").fetchall())
+    return Kept(items, _read_floor(connection))
+
+
+def begin_kept(connection: sqlite3.Connection, kept: Kept | None) -> None:
+    """Outside a transaction, in a new file: keep what was kept in another one; None where that could not be read."""
+    if kept is not None:
+        connection.execute("BEGIN IMMEDIATE")
+        write_kept(connection, kept.items)
+        lift_floor(connection, kept.floor_ms)
+        connection.execute("COMMIT")
 
 
 def write_kept(connection: sqlite3.Connection, items: Mapping[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Doors go on while the log is verified, purged, pruned and copied: nobody waits for the care of the past."""
+"""Doors go on while the log is verified, purged, pruned, vacuumed and copied: nobody waits for the care of the past."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from edge.agent import Agent
 from edge.answering import Answers
 from edge.config import load
 from edge.decision import model
+from edge.storage import vacuuming
 from firmware_sim.driven_clock import DrivenClock
 
 DAY_MS = 86_400_000
@@ -40,9 +41,11 @@ async def passages(agent: Agent, count: int) -> list[float]:
     return sorted(took)
 
 
-def test_a_badge_opens_while_the_log_is_cared_for(folder) -> None:
+def test_a_badge_opens_while_the_log_is_cared_for(folder, monkeypatch) -> None:
     """Each passage is recorded in time and none late, while records are verified, 8,000 persons purged, old events
-    pruned and both files copied; in the middle no slower than a few times idle."""
+    pruned, their room given back and both files copied; in the middle no slower than a few times idle."""
+    monkeypatch.setattr(vacuuming, "SPARE_PAGES", 0)
+    monkeypatch.setattr(vacuuming, "SPARE", 0.0)
     made = make(folder, changes=(NEVER_AUTO,))
 
     async def play() -> None:
@@ -54,13 +57,14 @@ def test_a_badge_opens_while_the_log_is_cared_for(folder) -> None:
         agent.housekeeping._countersigned = None  # no manager signed this acknowledgement
         ops = Answers(agent).by_op()
         idle = await passages(agent, PASSAGES)
-        done = {"verified": 0, "purged": 0, "copied": 0, "pruned": 0}
+        done = {"verified": 0, "purged": 0, "copied": 0, "pruned": 0, "vacuumed": 0}
 
         async def care() -> None:
             while True:
                 done["verified"] += (await ops["verify"]({"op": "verify"}))["bad_seq"] is None
                 done["purged"] += await agent.housekeeping.purge()
                 done["pruned"] += await asyncio.wrap_future(agent.log.prune(OLD_EVENTS // 2))
+                done["vacuumed"] += await asyncio.wrap_future(agent.log.vacuum())
                 copies = await ops["backup"]({"op": "backup"})
                 shutil.rmtree(Path(copies["folder"]))
                 done["copied"] += 1

@@ -190,3 +190,22 @@ def test_memory_is_bounded_and_what_is_dropped_is_counted(log, monkeypatch):
 
     asyncio.run(play())
     assert numbers(log) == [(number, True) for number in range(4)]
+
+
+def test_the_loop_is_called_once_for_all_that_share_a_commit(log, monkeypatch):
+    """Twenty doors whose records wait for the same flush: one call from the storage thread, not twenty."""
+
+    async def play():
+        loop, calls = asyncio.get_running_loop(), []
+        call = loop.call_soon_threadsafe
+        monkeypatch.setattr(loop, "call_soon_threadsafe", lambda told, *args: calls.append(told) or call(told, *args))
+        recorder, said = made(log)
+        with held_up(log):
+            doors = [asyncio.create_task(recorder.record([event(n)], {}, 1, waits=False)) for n in range(20)]
+            await asyncio.sleep(0)
+            assert log.database.waiting == 20
+        assert await asyncio.gather(*doors) == [""] * 20
+        assert said.commits == 20
+        assert len(calls) < 5
+
+    asyncio.run(play())

@@ -14,6 +14,7 @@ from edge.storage.chain_rows import HASHES, notes_between, records_between
 from edge.storage.chaining import LogKeys, check_of
 from edge.storage.errors import AcknowledgeRefused
 from edge.storage.event_log import EventLog
+from edge.storage.high_water import HighWater
 
 FULL = pytest.mark.full
 SIZES = [300, pytest.param(10_000, marks=FULL)]
@@ -483,12 +484,24 @@ def test_a_mark_that_was_touched_is_doubted(tmp_path, content):
     log.close()
 
 
+def test_one_mark_for_all_records_of_a_commit(tmp_path, monkeypatch):
+    """Written once nobody waits any more; what it says is where the log ends then, and no more."""
+    written = []
+    monkeypatch.setattr(HighWater, "write", lambda self, mark: written.append(mark))
+    log = opened(tmp_path)
+    with held_up(log.database):
+        recordings = [log.record([passage(n)], 1) for n in range(1, 31)]
+    assert [recording.result(WAIT_S) for recording in recordings] == [[n] for n in range(1, 31)]
+    log.close()
+    assert [(mark.last_seq, mark.head) for mark in written] == [(30, recordings[-1].head)]
+
+
 def test_a_mark_that_cannot_be_written_holds_up_no_record(tmp_path):
     """Its folder is missing: counted, and events go on."""
     log = EventLog.open(tmp_path / "events.db", keys=KEYS, mark=tmp_path / "missing" / "events.mark")
     assert log.record([passage(1)], 1).result(WAIT_S) == [1]
-    assert log.mark_failures > 0
     log.close()
+    assert log.mark_failures > 0
 
 
 def test_records_go_on_while_the_log_is_verified(log):
