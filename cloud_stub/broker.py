@@ -4,12 +4,14 @@ MQTT 3.1.1, QoS 1, clean sessions: nothing is kept in the broker, the ends resen
 paho's thread only queues; one worker thread answers, so a slow database never delays keep-alives.
 """
 
+import contextlib
 import logging
 import queue
 import secrets
 import ssl
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -19,7 +21,8 @@ import paho.mqtt.client as mqtt
 from cloud_stub.errors import UsageError
 
 QUEUE_LENGTH = 2000  # messages of at most 64 KiB; what comes when it is full is dropped, counted, and sent again
-WORK_EVERY_S = 0.5
+GROUP = 16  # messages that are answered together, in one commit
+DUE_EVERY_S = 0.25  # an order, or a new policy, waits no longer than this, however much comes in
 _log = logging.getLogger("vantail.cloud")
 
 Publication = tuple[str, bytes]
@@ -32,9 +35,10 @@ class BrokerAddress(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What the worker thread calls; none may let an exception out but for `failed` to count it."""
+    """What the worker thread calls; none may let an exception out but for `failed` to count it. messages: some that
+    came, in their order, to be answered together."""
 
-    message: Callable[[str, bytes], list[Publication]]
+    messages: Callable[[list[Publication]], list[Publication]]
     due: Callable[[], list[Publication]]
     failed: Callable[[Exception, str], None]
     overrun: Callable[[int], None]
@@ -56,9 +60,9 @@ class BrokerLine:
     """Keeps the connection, subscribes on each connect, and answers messages one at a time, in order."""
 
     def __init__(
-        self, address: BrokerAddress, subscription: str, work: Work, context: ssl.SSLContext | None = None
+        self, address: BrokerAddress, subscriptions: Sequence[str], work: Work, context: ssl.SSLContext | None = None
     ) -> None:
-        self._subscription = subscription
+        self._subscriptions = subscriptions
         self._work = work
         self._waiting: queue.Queue[Publication] = queue.Queue(QUEUE_LENGTH)
         self._overrun = 0
@@ -93,6 +97,11 @@ class BrokerLine:
         self._client.loop_stop()
 
     @property
+    def waiting(self) -> int:
+        """How many messages came and are not looked at yet."""
+        return self._waiting.qsize()
+
+    @property
     def is_connected(self) -> bool:
         return self._client.is_connected()
 
@@ -101,7 +110,7 @@ class BrokerLine:
             _log.warning("broker refuses us: %s", code)
             return
         _log.info("connected to the broker at %s:%d", self._address.host, self._address.port)
-        client.subscribe(self._subscription, qos=1)
+        client.subscribe([(topic, 1) for topic in self._subscriptions])
 
     def _disconnected(self, _client: Any, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
         if not self._stopping.is_set():
@@ -114,15 +123,26 @@ class BrokerLine:
             self._overrun += 1
 
     def _answer(self) -> None:
+        due_s = time.monotonic()
         while not self._stopping.is_set():
             try:
-                topic, payload = self._waiting.get(timeout=WORK_EVERY_S)
+                messages = self._taken(max(0.001, due_s - time.monotonic()))
+                self._guarded(messages[0][0], partial(self._work.messages, messages))
             except queue.Empty:
+                pass
+            if time.monotonic() >= due_s:
                 self._count_overrun()
                 if self.is_connected:
                     self._guarded("due", self._work.due)
-            else:
-                self._guarded(topic, partial(self._work.message, topic, payload))
+                due_s = time.monotonic() + DUE_EVERY_S
+
+    def _taken(self, timeout_s: float) -> list[Publication]:
+        """The next message and those that wait behind it. queue.Empty."""
+        messages = [self._waiting.get(timeout=timeout_s)]
+        with contextlib.suppress(queue.Empty):
+            while len(messages) < GROUP:
+                messages.append(self._waiting.get_nowait())
+        return messages
 
     def _guarded(self, what: str, job: Callable[[], list[Publication]]) -> None:
         try:

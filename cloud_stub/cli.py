@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cloud_stub import folder
+from cloud_stub import dat_file, database, folder, ingest_command, order_options
 from cloud_stub.errors import CloudError, UsageError
+from cloud_stub.transfers import commands as transfers
 
+BEGINNERS = ("import", "serve", "broker-config", "manager")  # a data folder that is not there is made by these alone
 EXAMPLES = """\
 examples:
   vantail-cloud --data cloud import examples/clos-des-dunes     read a residence's files
@@ -22,6 +24,8 @@ examples:
   vantail-cloud --data cloud revoke hall-a                        end its certificates
   vantail-cloud --data cloud serve --broker mqtt://127.0.0.1:1883 --port 8000
   vantail-cloud --data cloud events --json --since 2026-11-23 --door hall-a
+  vantail-cloud --data cloud open hall-a/cellar --who Martin      open a door now
+  vantail-cloud --data cloud lockdown clos-des-dunes              nobody enters, until: release clos-des-dunes
   vantail-cloud --data cloud status
 
 exit codes are those of sysexits.h: 64 usage, 65 wrong data, 66 missing input, 69 unavailable, 73 cannot write,
@@ -39,18 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     try:
         options = _parser().parse_args(arguments)
-        _open_data(getattr(options, "data", ""))
+        data = getattr(options, "data", "") or os.environ.get(folder.ENVIRONMENT, "")
+        if data and options.command not in BEGINNERS and not Path(data).is_dir():
+            raise UsageError(f"data folder {data}: no such folder; check --data, or begin one with: import DIR")
+        if database_url := getattr(options, "database", ""):
+            os.environ[database.ENVIRONMENT] = database_url
+        _open_data(data)
         # Imported late: models need the settings, and the settings need the data folder.
         commands = importlib.import_module("cloud_stub.commands")
         code: int = getattr(commands, f"run_{options.command.replace('-', '_')}")(options)
         sys.stdout.flush()
         return code
     except ModuleNotFoundError as error:
-        print(f"vantail-cloud: {error.name} is not installed; run: pip install 'vantail[cloud]'", file=sys.stderr)
-        return os.EX_UNAVAILABLE
+        return _fail(f"{error.name} is not installed; run: pip install 'vantail[cloud]'", os.EX_UNAVAILABLE)
     except CloudError as error:
-        print(f"vantail-cloud: {error}", file=sys.stderr)
-        return error.exit_code
+        return _fail(str(error), error.exit_code)
     except BrokenPipeError:  # `events | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return os.EX_OK
@@ -59,17 +66,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("VANTAIL_TRACEBACK"):
             raise
-        kind = type(error).__name__
-        print(f"vantail-cloud: unexpected {kind}: {error}; set VANTAIL_TRACEBACK=1 to see where", file=sys.stderr)
-        return os.EX_SOFTWARE
+        if isinstance(error, PermissionError) and error.filename:
+            return _fail(f"{error.filename}: {error.strerror}; run this as a user who may", os.EX_NOPERM)
+        return _fail(
+            f"unexpected {type(error).__name__}: {error}; set VANTAIL_TRACEBACK=1 to see where", os.EX_SOFTWARE
+        )
+
+
+def _fail(said: str, code: int) -> int:
+    """One line, whatever was typed or is in a file: what would move the cursor is left out."""
+    print("vantail-cloud: " + "".join(each if each.isprintable() else " " for each in said), file=sys.stderr)
+    return code
 
 
 def _open_data(data: str) -> None:
     """Point Django at the data folder, made ready, its database migrated."""
-    path = data or os.environ.get(folder.ENVIRONMENT, "")
-    if not path:
+    if not data:
         raise UsageError(f"no data folder: give --data DIR or set {folder.ENVIRONMENT}")
-    ready = folder.prepare(Path(path))
+    ready = folder.prepare(Path(data))
     os.environ[folder.ENVIRONMENT] = str(ready)
     os.environ["DJANGO_SETTINGS_MODULE"] = "cloud_stub.settings"
     schema = importlib.import_module("cloud_stub.schema")
@@ -81,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument(
         "--data", metavar="DIR", default=argparse.SUPPRESS, help=f"data folder (default: ${folder.ENVIRONMENT})"
     )
+    place.add_argument(
+        "--database", metavar="URL", default=argparse.SUPPRESS,
+        help=f"postgresql://USER@HOST/NAME instead of a file in the data folder (default: ${database.ENVIRONMENT})",
+    )  # fmt: skip
     parser = _Parser(
         prog="vantail-cloud",
         description="vantail's cloud: residences, policies and passages.",
@@ -102,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--json", action="store_true", help="one object a line")
     _add_now(publish)
     _add_serve(commands.add_parser("serve", parents=[place], help="pages and MQTT ingest"))
+    ingest_command.add(commands.add_parser("ingest", parents=[place], help="ingest alone, by several workers"))
     _add_events(commands.add_parser("events", parents=[place], help="list what happened at the doors"))
     purge = commands.add_parser("purge", parents=[place], help="take the persons from old events")
     purge.add_argument("--days", type=int, default=90, metavar="N", help="older than so many days (default 90)")
@@ -110,6 +129,10 @@ def _parser() -> argparse.ArgumentParser:
     erase.add_argument("--call-code", metavar="CODE", help="the code by which visitors called")
     status = commands.add_parser("status", parents=[place], help="controllers, logs, and what was refused")
     status.add_argument("--json", action="store_true", help="one object")
+    order_options.add(commands, place)
+    dat_file.add(commands, place)
+    transfers.add(commands, place)
+    commands.add_parser("metrics", parents=[place], help="figures for Prometheus, as the page /metrics has them")
     return parser
 
 
@@ -127,8 +150,10 @@ def _add_now(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_provision(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("controller", metavar="CONTROLLER", help="its id, or SITE/ID")
-    parser.add_argument("--keys", required=True, metavar="DIR", help="has device.pub; gets manager.toml")
+    parser.add_argument("controller", metavar="CONTROLLER", help="its id, SITE/ID, or SITE/* for all of a site")
+    parser.add_argument(
+        "--keys", required=True, metavar="DIR", help="has device.pub, gets manager.toml; for SITE/*: a folder each"
+    )
     parser.add_argument("--replace", action="store_true", help="another device takes this controller's place")
 
 

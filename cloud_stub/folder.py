@@ -1,4 +1,4 @@
-"""The data folder: the database, the secrets made at first start, the compiled translations.
+"""The data folder: the database (unless it is elsewhere), the secrets made at first start, the compiled translations.
 
 Everything in it is private to the user that runs the cloud: folder 0700, files 0600.
 """
@@ -13,7 +13,6 @@ from pathlib import Path
 from cloud_stub import translations
 from cloud_stub.errors import ConfigError, FolderError
 
-DATABASE = "cloud.sqlite3"
 SECRET_KEY = "secret.key"  # noqa: S105 (the file's name); signs Django's cookies
 MANAGER_KEY = "manager.key"  # Ed25519, signs what controllers obey; raw hex
 SEAL_KEY = "seal.key"  # X25519, opens what controllers seal to us; raw hex

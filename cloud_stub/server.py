@@ -5,26 +5,21 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TypeVar
 
 from django.conf import settings
-from django.db import Error as DatabaseError
-from django.db import close_old_connections
 from waitress.server import create_server
 
-from cloud_stub.broker import BrokerLine, Publication, Work, parse_address
+from cloud_stub.answering import Answering
+from cloud_stub.broker import BrokerLine, Work, parse_address
 from cloud_stub.enrolment.ca_folder import client_context
 from cloud_stub.enrolment.opening import EnrolAddress, open_listener
 from cloud_stub.errors import UnavailableError
-from cloud_stub.passages import tally
+from cloud_stub.passages import api
 from cloud_stub.passages.ingest import SUBSCRIPTION, Ingest
 from cloud_stub.residences.signature import manager_key
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _log = logging.getLogger("vantail.cloud")
-_Result = TypeVar("_Result")
 
 
 def serve(
@@ -38,7 +33,10 @@ def serve(
     """
     address = parse_address(broker)
     context = client_context(settings.DATA) if address.tls else None
-    line = BrokerLine(address, SUBSCRIPTION, _work(Ingest(manager_key())), context)
+    answering = Answering(Ingest(manager_key()))
+    work = Work(answering.messages, answering.due, answering.failed, answering.overrun)
+    line = BrokerLine(address, SUBSCRIPTION, work, context)
+    api.watch_queue(lambda: line.waiting)
     settings.ALLOWED_HOSTS += [f"[{listen}]" if ":" in listen else listen, *names]
     from cloud_stub.wsgi import application
 
@@ -79,32 +77,3 @@ def _await_stdin(closed: threading.Event) -> None:
     while os.read(0, 4096):
         pass
     closed.set()
-
-
-def _work(ingest: Ingest) -> Work:
-    def now() -> datetime:
-        return datetime.now(UTC)
-
-    def message(topic: str, payload: bytes) -> list[Publication]:
-        return list(ingest.handle(topic, payload, now()))
-
-    def due() -> list[Publication]:
-        return list(ingest.due(now()))
-
-    def failed(error: Exception, what: str) -> None:
-        _log.error("%s: %s: %s; the controller will send again", what, type(error).__name__, error)
-        close_old_connections()
-        _try(lambda: tally.add(tally.FAILED, f"{what}: {type(error).__name__}", now()))
-
-    def overrun(count: int) -> None:
-        _try(lambda: tally.add(tally.OVERRUN, "messages came faster than they could be stored", now(), count))
-
-    return Work(message, due, failed, overrun)
-
-
-def _try(job: Callable[[], object]) -> None:
-    """Run a count that must not end the worker where the database itself is the trouble."""
-    try:
-        job()
-    except DatabaseError as error:
-        _log.error("a count could not be kept: %s", error)

@@ -1,9 +1,10 @@
-"""Django's settings. The data folder comes from VANTAIL_CLOUD_DATA, which `vantail-cloud` sets from --data."""
+"""Django's settings. The data folder comes from VANTAIL_CLOUD_DATA, which `vantail-cloud` sets from --data; the
+database from VANTAIL_DATABASE, which it sets from --database."""
 
 import os
 from pathlib import Path
 
-from cloud_stub import folder
+from cloud_stub import database, folder
 
 DATA = Path(os.environ[folder.ENVIRONMENT])
 
@@ -20,6 +21,7 @@ INSTALLED_APPS = [
     "cloud_stub.residences",
     "cloud_stub.passages",
     "cloud_stub.enrolment",
+    "cloud_stub.transfers",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -44,19 +46,7 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA / folder.DATABASE,
-        "OPTIONS": {
-            # A transaction takes the write lock at its start: two writers queue instead of failing half-way.
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            # FULL: an acknowledgement lets the edge prune, so a commit must survive a power cut.
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
-        },
-    }
-}
+DATABASES = {"default": database.settings_of(os.environ.get(database.ENVIRONMENT, ""), DATA)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 STATIC_URL = "static/"

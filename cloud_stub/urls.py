@@ -9,6 +9,7 @@ urlpatterns = [
     path("", pages.events, name="events"),
     path("language", set_language, name="set_language"),
     path("healthz", api.healthz),
+    path("metrics", api.metrics),
     path("api/summary", api.summary),
     path("api/events.ndjson", api.events),
 ]

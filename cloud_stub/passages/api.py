@@ -1,20 +1,24 @@
 """What programs read: health, counts per log, and events line by line."""
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
 from django.db.models import Count, Max, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseForbidden, JsonResponse
 from django.views.decorators.http import require_safe
 
-from cloud_stub.passages import tally, words
+from cloud_stub.passages import contacts, standing, tally, words
 from cloud_stub.passages.listing import as_object
 from cloud_stub.passages.models import ChainAlarm, Event, Log
 from cloud_stub.residences.models import Controller
 
 MAX_LINES = 1000
 MAX_ALARMS = 100
+LOOPBACK = ("127.0.0.1", "::1")
+OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 @require_safe
@@ -43,9 +47,35 @@ def events(request: HttpRequest) -> HttpResponse:
     return HttpResponse("".join(lines), content_type="application/x-ndjson")
 
 
-def status() -> dict[str, Any]:
-    """What `vantail-cloud status` and /api/summary say. `distinct` counts different numbers: it equals `stored`."""
-    controllers = [_controller(each) for each in Controller.objects.select_related("site").order_by("pk")]
+_queues: list[Callable[[], int]] = []
+
+
+def watch_queue(length: Callable[[], int]) -> None:
+    """The ingest is in this process; `length` of its queue is a figure, too."""
+    _queues[:] = [length]
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Figures for Prometheus, for who asks from this machine itself and not through a proxy: 403 for others."""
+    is_own = request.META.get("REMOTE_ADDR") in LOOPBACK and request.get_host().rsplit(":", 1)[0] in OWN_NAMES
+    if not is_own or "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        return HttpResponseForbidden("figures are for this machine only; run: vantail-cloud metrics\n")
+    try:
+        from cloud_stub.passages import figures
+    except ModuleNotFoundError:
+        return HttpResponse("run: pip install 'vantail[cloud,metrics]'\n", status=503, content_type="text/plain")
+    text = figures.render(datetime.now(UTC), *_queues)
+    return HttpResponse(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def status(now: datetime | None = None) -> dict[str, Any]:
+    """What `vantail-cloud status` and /api/summary say. `distinct` counts different numbers: it equals `stored`.
+    `contact`: of each half hour of the last day, 1 where the controller was heard."""
+    now = now or datetime.now(UTC)
+    found = list(Controller.objects.select_related("site").prefetch_related("modes").order_by("pk"))
+    badges, strips = standing.badges(found, now), contacts.strips(found, now)
+    controllers = [{**_controller(each), **_seen(badges[each.pk], strips[each.pk])} for each in found]
     return {"controllers": controllers, "alarms": [_alarm(each) for each in _alarms()], "counts": tally.all_counts()}
 
 
@@ -64,6 +94,16 @@ def _alarm(alarm: ChainAlarm) -> dict[str, Any]:
         "first_seq": alarm.first_seq,
         "last_seq": alarm.last_seq,
         "what": words.chain_alarm(alarm.kind),
+    }
+
+
+def _seen(badge: standing.Badge, strip: list[bool]) -> dict[str, Any]:
+    since = badge.since.isoformat() if badge.since else None
+    return {
+        "badge": badge.state,
+        "events_waiting": badge.waiting,
+        "silent_since": since,
+        "contact": "".join("01"[heard] for heard in strip),
     }
 
 
@@ -87,6 +127,7 @@ def _controller(controller: Controller) -> dict[str, Any]:
         "up_to_date": controller.is_up_to_date,
         "last_contact": controller.last_contact.isoformat() if controller.last_contact else None,
         "software": controller.software,
+        "lockdowns": sorted(mode.door for mode in controller.modes.all()),
         "logs": [
             {"log": log, **{**empty, **stored.get(log, {})}, **_completeness(logs.get(log))}
             for log in sorted({*logs, *stored})

@@ -5,13 +5,12 @@ events are marked as doubtful, and the chain goes on from the head that the cont
 """
 
 import hashlib
-import hmac
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
 from cloud_stub.passages import tally
-from cloud_stub.passages.models import ChainAlarm, Log
+from cloud_stub.passages.models import ChainAlarm, Event, Log
 from edge.decision import chain
 from edge.uplink import signing
 
@@ -24,8 +23,25 @@ TRUNCATED = "truncated"  # it had more events than it says now
 HEAD = "head"  # what it says was acknowledged is not what we acknowledged
 FORK = "fork"  # a number came again with another content
 
-HASHES = chain.Hashes(lambda data: hashlib.sha256(data).digest(), lambda key, data: hmac.digest(key, data, "sha256"))
+_BLOCK = 64  # bytes of SHA-256's
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _hmac(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104, section 2) of a key of at most a block. Every event has another key, and OpenSSL's takes
+    longer to begin with a key than for all the rest."""
+    padded = key.ljust(_BLOCK, b"\0")
+    inner = hashlib.sha256(padded.translate(_INNER) + data).digest()
+    return hashlib.sha256(padded.translate(_OUTER) + inner).digest()
+
+
+HASHES = chain.Hashes(_sha256, _hmac)
 KEPT_SESSIONS = 20
+OVERTAKES = timedelta(minutes=1)  # within this a batch may come before the hello that was said before it
 MOST_STEPS = 10_000_000  # from a chain's first key to the present one
 
 
@@ -74,11 +90,11 @@ def _announced(log: Log, stretch: chain.Stretch) -> list[Finding]:
     return found
 
 
-def take_hello(log: Log, hello: signing.Hello, seal_key: bytes) -> tuple[list[Finding], bool]:
-    """(findings, whether the log is now acknowledged further than by us): what a hello says of a log, which is not
-    saved. What another database acknowledged is not here and will not come."""
+def take_hello(log: Log, hello: signing.Hello, seal_key: bytes, now: datetime) -> tuple[list[Finding], bool]:
+    """(findings, whether the log is now acknowledged further than by us): what a hello that came at `now` says of a
+    log, which is not saved. What another database acknowledged is not here and will not come."""
     findings = []
-    if _is_news(log, hello) and hello.last_seq < log.said_last:
+    if _is_news(log, hello) and hello.last_seq < log.said_last and not _is_overtaken(log, hello, now):
         findings.append(Finding(TRUNCATED, hello.last_seq + 1, log.said_last))
     log.said_last = max(log.said_last, hello.last_seq)
     acked = min(hello.acked, hello.last_seq)
@@ -106,6 +122,14 @@ def _is_news(log: Log, hello: signing.Hello) -> bool:
     return True
 
 
+def _is_overtaken(log: Log, hello: signing.Hello, now: datetime) -> bool:
+    """Whether what it does not know of may have come after it: it came moments ago, and lines reorder, and so do
+    workers. Where events are gone in truth, the next hello of that session says so again, minutes later."""
+    beyond = Event.objects.filter(controller_id=log.controller_id, log=log.log, seq__gt=hello.last_seq)
+    came = beyond.order_by("seq").values_list("received_at", flat=True).first()
+    return came is not None and came > now - OVERTAKES
+
+
 def _key_from(hello: signing.Hello, acked: int, seal_key: bytes) -> bytes:
     """The key of event acked + 1, from the chain's first one; b"" where that is not for us."""
     if hello.start is None or not 0 <= acked + 1 - hello.start[0] <= MOST_STEPS:
@@ -115,12 +139,18 @@ def _key_from(hello: signing.Hello, acked: int, seal_key: bytes) -> bytes:
     return chain.key_after(HASHES, key, acked + 1 - first) if key else b""
 
 
-def commitment(stretch: chain.Stretch, i: int) -> str:
-    """The commitment of the i-th event in hex; "" where it has none, or cannot be known."""
+def committed(stretch: chain.Stretch) -> chain.Stretch:
+    """The stretch with each event's commitment in place of its proof, b"" where it has none, or it cannot be known:
+    the salts are not needed any more then."""
+    return stretch._replace(proofs=tuple(_commitment(stretch, i) for i in range(len(stretch.events))))
+
+
+def _commitment(stretch: chain.Stretch, i: int) -> bytes:
     try:
-        return str(chain.commitment_in(HASHES, stretch, i).hex())
+        found: bytes = chain.commitment_in(HASHES, stretch, i)
     except chain.Misfit:
-        return ""
+        return b""
+    return found
 
 
 def raise_alarms(log: Log, findings: list[Finding], now: datetime) -> list[Finding]:

@@ -7,20 +7,22 @@ only then acknowledge.
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 
-from cloud_stub.passages import recording, tally
+from cloud_stub.passages import contacts, notices, orders, recording, standing, tally
 from cloud_stub.passages.holders import Holders
+from cloud_stub.passages.models import OPEN_STATES, Order
 from cloud_stub.residences import publishing, signature
 from cloud_stub.residences.models import Controller
-from edge.uplink import signing
+from edge.uplink import signing, wire
 from edge.uplink.wire import WireError
 
-SUBSCRIPTION = "v1/+/+/up/#"
+SUBSCRIPTION = ("v1/+/+/up/#", "v1/+/+/status")
 RESEND_AFTER = timedelta(seconds=30)  # a policy that no hello confirmed
-PRESENT_WITHIN = timedelta(minutes=11)  # a connected controller says hello every 5 min; two may be lost
+MOST_CHANGES = 3  # that are sent for one revision; then all rows are: what the controller has is not what it says
 _log = logging.getLogger("vantail.cloud")
 
 
@@ -31,6 +33,14 @@ class Message(NamedTuple):
     payload: bytes
 
 
+class Sent(NamedTuple):
+    """The policy that a controller was sent last: which revision, when, and how often."""
+
+    revision: int
+    at: datetime
+    times: int
+
+
 class Ingest:
     """Handles the messages of all controllers, one at a time. `manager_key` signs what goes down, `seal_key` opens
     what controllers seal to us (32 bytes, private; the data folder's unless another is given)."""
@@ -39,50 +49,65 @@ class Ingest:
         self._key = manager_key
         self._seal_key = signature.seal_key() if seal_key is None else seal_key
         self._holders = Holders()
-        self._sent: dict[int, tuple[int, datetime]] = {}  # controller → revision sent, when
+        self._sent: dict[int, Sent] = {}  # by controller
+        self.is_early = False  # the last message was a batch whose predecessor has not come yet
+        self._take = {
+            "up/hello": self._hello,
+            "up/events": self._events,
+            "up/notice": self._notice,
+            "up/reply": self._reply,
+            "status": self._status,
+        }
 
     def handle(self, topic: str, payload: bytes, now: datetime) -> list[Message]:
         """The answers to one message, everything that they promise being committed. Refusals are counted.
 
         What the database raises goes to the caller: then nothing was acknowledged and the controller sends again.
         """
-        parts = topic.split("/")
-        if len(parts) != 5 or parts[0] != "v1" or parts[3] != "up" or parts[4] not in ("hello", "events"):
+        self.is_early = False
+        version, _, name = topic.partition("/")
+        site, slug, kind = (*name.split("/", 2), "", "")[:3]
+        if version != "v1" or kind not in self._take:
             tally.add(tally.UNKNOWN_TOPIC, topic, now)
             return []
-        site, slug, kind = parts[1], parts[2], parts[4]
         controller = Controller.objects.filter(site__slug=site, slug=slug).select_related("site").first()
         if controller is None or not controller.device_key:
             tally.add(tally.UNKNOWN_CONTROLLER, f"{site}/{slug}", now)
             return []
         try:
-            if kind == "hello":
-                return self._hello(controller, signing.verify_hello(payload, self._trust(controller)), now)
-            return self._events(controller, signing.verify_events(payload, self._trust(controller)), now)
+            return self._take[kind](controller, payload, now)
         except WireError as error:
             tally.add(f"refused-{error.reason}", f"{site}/{slug} {kind}: {error}", now)
             _log.warning("%s/%s: %s refused: %s", site, slug, kind, error)
             return []
 
     def due(self, now: datetime) -> list[Message]:
-        """Policies published since a present controller's last hello, or sent 30 s ago and not confirmed."""
+        """What is to be sent unasked: policies published since a present controller's last hello, or sent 30 s ago and
+        not confirmed, and orders. One query while there is nothing."""
+        behind = Q(is_active=True, revision__gt=0, last_contact__gte=now - standing.PRESENT_WITHIN)
+        behind &= ~Q(hello_revision=F("revision"), hello_digest=F("digest"))
+        ordered = Exists(Order.objects.filter(controller=OuterRef("pk"), state__in=OPEN_STATES))
+        found: QuerySet[Any] = Controller.objects.exclude(device_key="").annotate(
+            is_behind=ExpressionWrapper(behind, BooleanField()), is_ordered=ordered
+        )
         messages: list[Message] = []
-        present = Controller.objects.filter(
-            is_active=True, revision__gt=0, last_contact__gte=now - PRESENT_WITHIN
-        ).exclude(device_key="")
-        for controller in present.select_related("site"):
-            revision, at = self._sent.get(controller.pk, (0, now))
-            waits = revision == controller.revision and now - at < RESEND_AFTER
-            if not controller.is_up_to_date and not waits:
+        for controller in found.filter(Q(is_behind=True) | Q(is_ordered=True)).select_related("site"):
+            if controller.is_ordered:
+                messages += self._challenges(controller, now)
+            if controller.is_behind and not self._waits(controller, now):
                 messages += self._policy(controller, now)
         return messages
 
-    def _hello(self, controller: Controller, hello: signing.Hello, now: datetime) -> list[Message]:
+    def _hello(self, controller: Controller, payload: bytes, now: datetime) -> list[Message]:
+        hello = signing.verify_hello(payload, self._trust(controller))
         log = recording.take_hello(controller, hello, self._seal_key, now)
         self._say(controller, hello.log_id, log)
+        notices.keep_log(controller, hello.log_id, log.acknowledged)
+        contacts.touch(controller, now)
         controller.hello_revision, controller.hello_digest = hello.revision, hello.digest.hex()
-        controller.software, controller.last_contact = hello.software[:200], now
-        controller.save(update_fields=["hello_revision", "hello_digest", "software", "last_contact"])
+        controller.hello_log, controller.hello_boot = hello.log_id.hex(), hello.boot_id
+        controller.software = hello.software
+        controller.save(update_fields=["hello_revision", "hello_digest", "hello_log", "hello_boot", "software"])
         messages = [self._ack(controller, hello.log_id, log)]
         if controller.is_active and not controller.is_up_to_date:
             if hello.revision >= controller.revision:
@@ -91,7 +116,8 @@ class Ingest:
             messages += self._policy(controller, now)
         return messages
 
-    def _events(self, controller: Controller, batch: signing.EventsBatch, now: datetime) -> list[Message]:
+    def _events(self, controller: Controller, payload: bytes, now: datetime) -> list[Message]:
+        batch = signing.verify_events(payload, self._trust(controller))
         recorded = recording.record(controller, batch, self._holders, self._seal_key, now)
         if recorded.forks:
             _log.error(
@@ -99,8 +125,41 @@ class Ingest:
                 controller.slug, batch.log_id.hex(), recorded.forks,
             )  # fmt: skip
         self._say(controller, batch.log_id, recorded)
-        Controller.objects.filter(pk=controller.pk).update(last_contact=now)
+        seqs = [event[0] for event in batch.stretch.events]
+        self.is_early = recorded.acknowledged < seqs[-1]
+        notices.confirm(controller, batch.log_id, seqs[0], seqs[-1])
+        contacts.touch(controller, now)
         return [self._ack(controller, batch.log_id, recorded)]
+
+    def _notice(self, controller: Controller, payload: bytes, now: datetime) -> list[Message]:
+        notices.show(controller, signing.verify_notice(payload, self._trust(controller)), self._holders, now)
+        return []
+
+    def _reply(self, controller: Controller, payload: bytes, now: datetime) -> list[Message]:
+        trust = self._trust(controller)
+        reply = signing.verify_reply(payload, trust)
+        contacts.touch(controller, now)
+        if not reply.challenge:
+            is_ours = orders.answer(controller, reply)
+        elif command := orders.challenged(controller, reply, now):
+            return [Message(down_topic(controller, "command"), signing.encode_command(command, trust, self._key))]
+        else:
+            is_ours = False
+        if not is_ours:
+            tally.add(tally.UNKNOWN_REQUEST, f"{controller.slug} request {reply.request.hex()}", now)
+        return []
+
+    def _status(self, controller: Controller, payload: bytes, now: datetime) -> list[Message]:
+        try:
+            contacts.take_status(controller, payload, now)
+        except ValueError as error:
+            raise WireError(wire.MALFORMED, str(error)) from None
+        return []
+
+    def _challenges(self, controller: Controller, now: datetime) -> Iterable[Message]:
+        topic, trust = down_topic(controller, "challenge"), self._trust(controller)
+        for request in orders.to_ask(controller, now):
+            yield Message(topic, signing.encode_challenge(request, trust, self._key))
 
     def _say(self, controller: Controller, log_id: bytes, recorded: recording.Recorded) -> None:
         for found in recorded.findings:
@@ -117,13 +176,29 @@ class Ingest:
         payload = signing.encode_ack(log_id, up_to, trust, self._key, recorded.head)
         return Message(down_topic(controller, "ack"), payload)
 
-    def _policy(self, controller: Controller, now: datetime) -> Iterable[Message]:
-        rows = publishing.published_rows(controller)
-        if not rows:
+    def _waits(self, controller: Controller, now: datetime) -> bool:
+        """For the hello that confirms what was just sent."""
+        sent = self._sent.get(controller.pk)
+        return sent is not None and sent.revision == controller.revision and now - sent.at < RESEND_AFTER
+
+    def _policy(self, controller: Controller, now: datetime) -> list[Message]:
+        """The published policy: what has changed since what the controller said that it has, or all of it."""
+        sent, revision, trust = self._sent.get(controller.pk), controller.revision, self._trust(controller)
+        times = sent.times + 1 if sent is not None and sent.revision == revision else 1
+        base = (controller.hello_revision, controller.hello_digest)
+        change = publishing.change_since(controller, *base) if times <= MOST_CHANGES else None
+        if change is not None:
+            parts = signing.encode_policy_parts(
+                change.rows, revision, trust, self._key,
+                from_revision=base[0], gone=change.gone, digest=bytes.fromhex(controller.digest),
+            )  # fmt: skip
+        elif rows := publishing.published_rows(controller):
+            parts = signing.encode_policy_parts(rows, revision, trust, self._key)
+        else:
             return []
-        self._sent[controller.pk] = (controller.revision, now)
-        parts = signing.encode_policy_parts(rows, controller.revision, self._trust(controller), self._key)
-        _log.info("%s: policy revision %d sent in %d parts", controller.slug, controller.revision, len(parts))
+        self._sent[controller.pk] = Sent(revision, now, times)
+        what = f"changes since {base[0]}" if change is not None else "all rows"
+        _log.info("%s: policy revision %d sent in %d parts, %s", controller.slug, revision, len(parts), what)
         return [Message(down_topic(controller, "policy"), part) for part in parts]
 
 

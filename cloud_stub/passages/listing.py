@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q, QuerySet
 
 from cloud_stub.passages import words
-from cloud_stub.passages.models import Event
+from cloud_stub.passages.models import Event, Line, Notice
 from cloud_stub.passages.search import fold, fold_query
 from cloud_stub.residences.models import Controller, Reader
 from edge.decision import reasons
@@ -19,6 +19,8 @@ MIN_DIGITS = 10  # of a pass number on pages and in files
 CONTROLLER_ITSELF = "controller"  # as a device kind: what no reader reported
 MAX_QUERY = 100
 _FIRST_MS, _LAST_MS = -62_135_510_400_000, 253_402_127_999_999  # a day inside the years 1 and 9999
+
+Told = TypeVar("Told", bound=Line)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,14 @@ class Selection:
 
     def events(self) -> QuerySet[Event]:
         """The events, in no particular order, with their controller and site."""
-        found = Event.objects.select_related("controller__site")
+        return self._of(Event)
+
+    def notices(self) -> QuerySet[Notice]:
+        """The same of what controllers showed at once and their logs have not brought yet."""
+        return self._of(Notice)
+
+    def _of(self, kind: type[Told]) -> QuerySet[Told]:
+        found = kind._default_manager.select_related("controller__site")
         for condition in self._conditions():
             found = found.filter(condition)
         return found
@@ -143,11 +152,20 @@ def as_object(event: Event) -> dict[str, Any]:
     }
 
 
-def words_of(event: Event, controller: Controller, door_name: str) -> str:
+def words_of(event: Line, controller: Controller, door_name: str) -> str:
     """What a search finds the event by, apart from its description."""
-    number = credential_text(event.medium, event.credential)
-    parts = (
-        event.holder, number, "00" + number if event.medium == "phone" else "", event.detail, door_name, event.door,
-        event.reader, controller.name, event.output,
+    return search_words(
+        event.holder, event.medium, event.credential, event.detail, event.door, event.reader, event.output, door_name,
+        controller.name,
     )  # fmt: skip
-    return fold(" ".join(part for part in parts if part))
+
+
+def search_words(
+    holder: str, medium: str, credential: str | None, detail: str, door: str, reader: str, output: str, door_name: str,
+    controller_name: str,
+) -> str:  # fmt: skip
+    """The same of an event that is not stored yet."""
+    number = credential_text(medium, credential)
+    telephone = "00" + number if medium == "phone" else ""
+    parts = (holder, number, telephone, detail, door_name, door, reader, controller_name, output)
+    return fold(" ".join(filter(None, parts)))

@@ -8,18 +8,18 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.core.paginator import Paginator
+from django.db.models import Count, Max
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from cloud_stub.passages import words
+from cloud_stub.passages import contacts, standing, words
 from cloud_stub.passages.listing import CONTROLLER_ITSELF, Selection, credential_text, local_days, local_time
-from cloud_stub.passages.models import ChainAlarm, Event
-from cloud_stub.residences.models import Controller, Door, Reader, Site
+from cloud_stub.passages.models import ChainAlarm, Event, Line, Notice
+from cloud_stub.residences.models import Controller, Door, DoorMode, Reader, Site
 
 PAGE_SIZE = 50
-ONLINE_WITHIN = timedelta(minutes=11)  # a connected controller says hello every 5 min
 ALARM_SHOWN = timedelta(days=30)
 MOST_ALARMS = 5
 DEVICE_KINDS = {
@@ -47,6 +47,7 @@ class Row:
     is_trusted: bool
     is_late: bool
     is_doubtful: bool
+    is_notice: bool
 
 
 @require_safe
@@ -57,13 +58,15 @@ def events(request: HttpRequest) -> HttpResponse:
     selection, wrong = _selection(asked, zone)
     controllers, alarms = _controllers(datetime.now(UTC)), _alarms(datetime.now(UTC))
     newest = Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    seen = f"{zlib.crc32(repr((newest, controllers, alarms)).encode()):08x}"
+    shown = Notice.objects.aggregate(Max("pk"), Count("pk"))
+    seen = f"{zlib.crc32(repr((newest, shown, controllers, alarms)).encode()):08x}"
     if asked.get("seen") == seen:
         return HttpResponse(status=204)
     pages = Paginator(selection.events().order_by("-at_ms", "-pk"), PAGE_SIZE)
     page = pages.get_page(asked.get("page"))
+    notices = selection.notices().order_by("-at_ms", "-pk")[:PAGE_SIZE] if page.number == 1 else ()
     context = {
-        "rows": _rows(page.object_list),
+        "rows": [*_rows(notices), *_rows(page.object_list)],
         "page": page,
         "seen": seen,
         "query": urlencode({name: value for name, value in asked.items() if value and name in _FILTERS}),
@@ -126,7 +129,7 @@ def _rows(events: Any) -> list[Row]:
     return [_row(event, doors.get((event.controller_id, event.door))) for event in events]
 
 
-def _row(event: Event, door: Door | None) -> Row:
+def _row(event: Line, door: Door | None) -> Row:
     key = words.result_key(event.result, event.reason)
     number = credential_text(event.medium, event.credential)
     usual = ("", "exit", door.outputs[0] if door else "")
@@ -144,25 +147,54 @@ def _row(event: Event, door: Door | None) -> Row:
         description=words.describe(event.medium, event.result, event.reason),
         detail=" · ".join(part for part in detail if part),
         is_trusted=event.trusted,
-        is_late=event.late,
-        is_doubtful=event.is_doubtful,
+        is_late=isinstance(event, Event) and event.late,
+        is_doubtful=isinstance(event, Event) and event.is_doubtful,
+        is_notice=isinstance(event, Notice),
     )
 
 
+# badge → how it is coloured
+_COLOURS = {
+    standing.UP_TO_DATE: "good",
+    standing.WAITING: "behind",
+    standing.BEHIND: "behind",
+    standing.SILENT: "away",
+    standing.NEVER: "away",
+    standing.UNBOUND: "unbound",
+}
+
+
 def _controllers(now: datetime) -> list[dict[str, Any]]:
-    found = Controller.objects.filter(is_active=True).select_related("site").order_by("pk")
+    found = list(Controller.objects.filter(is_active=True).select_related("site").order_by("pk"))
+    badges, strips, locked = standing.badges(found, now), contacts.strips(found, now), _locked_doors()
     return [
         {
             "name": each.name,
+            "badge": badges[each.pk].state,
+            "colour": _COLOURS[badges[each.pk].state],
+            "waiting": badges[each.pk].waiting,
+            "since": _local(badges[each.pk].since, each.site.time_zone),
             "revision": each.revision,
             "hello_revision": each.hello_revision,
             "is_up_to_date": each.is_up_to_date,
             "is_provisioned": bool(each.device_key),
-            "last_contact": _local(each.last_contact, each.site.time_zone),
-            "is_present": each.last_contact is not None and now - each.last_contact < ONLINE_WITHIN,
+            "strip": strips[each.pk],
+            "heard": sum(strips[each.pk]),
+            "locked": locked.get(each.pk),
         }
         for each in found
     ]
+
+
+def _locked_doors() -> dict[int, list[str]]:
+    """By controller: the names of the doors that are locked down; none where all are."""
+    found: dict[int, list[str]] = {}
+    for mode in DoorMode.objects.order_by("controller", "door"):
+        doors = found.setdefault(mode.controller_id, [])
+        if mode.door:
+            name = Door.objects.filter(controller=mode.controller_id, slug=mode.door).values_list("name", flat=True)
+            doors.append(name.first() or mode.door)
+    return found
 
 
 def _alarms(now: datetime) -> list[dict[str, Any]]:

@@ -1,16 +1,18 @@
 """Personal data of events goes, the events stay: by age, or one person's at once.
 
 Who it was (credential, holder, and the detail where it names somebody) is taken away, and what a search would find it
-by; the commitment that the log's chain covers stays, and says nothing by itself: its salt was never kept here.
+by; the commitment that the log's chain covers stays, and says nothing by itself: its salt was never kept here. Notices
+go with it, and of orders who asked and for whom.
 """
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from cloud_stub.passages.listing import words_of
-from cloud_stub.passages.models import Event
+from cloud_stub.passages.models import Event, Notice, Order
 from cloud_stub.residences.models import Controller, Door
 from edge.decision import chain, model
 
@@ -21,10 +23,14 @@ KEEP_PERSONAL_DAYS = 90
 def purge(before_ms: int, controllers: Iterable[Controller] | None = None) -> int:
     """Take the person from every event of before `before_ms` (utc), of some controllers or of all. Returns from how
     many."""
-    found = Event.objects.filter(at_ms__lt=before_ms)
-    if controllers is not None:
-        found = found.filter(controller__in=list(controllers))
-    return _take_persons(found)
+    before = datetime.fromtimestamp(before_ms / 1000, UTC)
+    some = Q() if controllers is None else Q(controller__in=list(controllers))
+    _overwrite_what_goes()
+    Notice.objects.filter(some, at_ms__lt=before_ms).delete()
+    Order.objects.filter(some, created_at__lt=before, is_purged=False).update(
+        who="", credential=None, status="", is_purged=True
+    )
+    return _take_persons(Event.objects.filter(some, at_ms__lt=before_ms))
 
 
 def erase(
@@ -32,20 +38,21 @@ def erase(
 ) -> int:
     """Take one person from every event: the holder of `credential` (in decimal, as Event.credential has it), and whom
     visitors called by `call_code`. Returns from how many."""
+    some = Q() if controllers is None else Q(controller__in=list(controllers))
     wanted = Q(pk__in=[])
+    _overwrite_what_goes()
     if credential:
-        wanted |= Q(credential=credential.lstrip("0") or "0")
+        number = credential.lstrip("0") or "0"
+        wanted |= Q(credential=number)
+        Order.objects.filter(some, credential=number).update(credential=None, status="")
     if call_code:
         wanted |= Q(medium="call") & (Q(detail=call_code) | Q(detail__startswith=call_code + " "))
-    found = Event.objects.filter(wanted)
-    if controllers is not None:
-        found = found.filter(controller__in=list(controllers))
-    return _take_persons(found)
+    Notice.objects.filter(some & wanted).delete()
+    return _take_persons(Event.objects.filter(some & wanted))
 
 
 def _take_persons(found: QuerySet[Event]) -> int:
     """In slices, so that events come in meanwhile."""
-    _overwrite_what_goes()
     count, last = 0, 0
     while True:
         some = list(found.filter(pk__gt=last, is_purged=False).select_related("controller").order_by("pk")[:SLICE])
@@ -60,8 +67,7 @@ def _take_persons(found: QuerySet[Event]) -> int:
         with transaction.atomic():
             Event.objects.bulk_update(personal, ["credential", "holder", "detail", "is_purged", "words"])
         count += len(personal)
-    if count:
-        _empty_journal()
+    _empty_journal()
     return count
 
 

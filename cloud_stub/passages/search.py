@@ -6,6 +6,8 @@ import unicodedata
 
 def fold(text: str) -> str:
     """`text` in lower case without accents, blanks made single."""
+    if text.isascii():
+        return " ".join(text.lower().split())
     plain = unicodedata.normalize("NFKD", text.casefold())
     return " ".join("".join(char for char in plain if not unicodedata.combining(char)).split())
 

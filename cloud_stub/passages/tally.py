@@ -13,6 +13,7 @@ FAILED = "handler-error"  # our own fault; the controller sends again
 OVERRUN = "queue-full"
 UNKNOWN_TOPIC = "unknown-topic"
 UNKNOWN_CONTROLLER = "unknown-controller"
+UNKNOWN_REQUEST = "unknown-request"  # a reply to what nobody asked for, or not any more
 FORMER_CLOUD = "acknowledged-elsewhere"  # a log's beginning was acknowledged by a database that we no longer have
 
 

@@ -51,7 +51,7 @@ def load(site: models.Site) -> values.Residence:
         providers=_all(models.Provider, site, _provider, "company"),
         tasks=_all(models.Task, site, _task, "provider"),
         flats=_flats(site),
-        passes=_all(models.Pass, site, _pass, "block", "flat"),
+        passes=_passes(site),
     )
 
 
@@ -230,22 +230,30 @@ def _task(row: models.Task) -> values.Task:
     return _value(values.Task, row, provider=row.provider.name, access=_grants(row.access))
 
 
-def _pass(row: models.Pass) -> values.Pass:
-    block = row.block.slug if row.block else ""
-    return _value(values.Pass, row, block=block, flat=row.flat.flat if row.flat else row.flat_missing)
+def _passes(site: models.Site) -> tuple[values.Pass, ...]:
+    """Blocks and flats by their keys: joined, each pass would make two more objects."""
+    blocks = dict(models.Block.objects.filter(site=site).values_list("pk", "slug"))
+    flats = dict(models.Flat.objects.filter(site=site).values_list("pk", "flat"))
+
+    def convert(row: models.Pass) -> values.Pass:
+        return _value(
+            values.Pass, row, block=blocks.get(row.block_id, ""), flat=flats.get(row.flat_id, row.flat_missing)
+        )
+
+    return _all(models.Pass, site, convert)
 
 
 def _flats(site: models.Site) -> tuple[values.Flat, ...]:
-    rows = models.Flat.objects.filter(site=site).select_related("block").prefetch_related("phones")
-    return tuple(
-        _value(
-            values.Flat,
-            row,
-            block=row.block.slug,
-            phones=tuple(values.Phone(phone.number, phone.delay_s) for phone in row.phones.all()),
-        )
-        for row in rows.order_by("position")
-    )
+    blocks = dict(models.Block.objects.filter(site=site).values_list("pk", "slug"))
+    phones: dict[int, list[values.Phone]] = {}
+    found = models.Phone.objects.filter(flat__site=site).order_by("flat", "position")
+    for flat, number, delay_s in found.values_list("flat", "number", "delay_s"):
+        phones.setdefault(flat, []).append(values.Phone(number, delay_s))
+
+    def convert(row: models.Flat) -> values.Flat:
+        return _value(values.Flat, row, block=blocks[row.block_id], phones=tuple(phones.get(row.pk, ())))
+
+    return _all(models.Flat, site, convert)
 
 
 def _controllers(site: models.Site) -> tuple[values.Controller, ...]:

@@ -39,6 +39,7 @@ class OfSite(models.Model):
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="+")
     position = models.IntegerField()
+    site_id: int
 
     class Meta:
         abstract = True
@@ -112,6 +113,7 @@ class Flat(OfSite):
     """A flat, its resident and its codes; its telephones are Phone rows."""
 
     phones: "RelatedManager[Phone]"
+    block_id: int
 
     block = models.ForeignKey(Block, on_delete=models.PROTECT, related_name="flats")
     flat = models.CharField(max_length=SLUG_LENGTH)
@@ -146,6 +148,9 @@ class Pass(OfSite):
     A partial import may leave out a flat and keep its passes: then `flat` is None and `flat_missing` names it.
     """
 
+    block_id: int | None
+    flat_id: int | None
+
     block = models.ForeignKey(Block, on_delete=models.PROTECT, null=True)
     flat = models.ForeignKey(Flat, on_delete=models.PROTECT, null=True, related_name="passes")
     flat_missing = models.CharField(max_length=SLUG_LENGTH)
@@ -165,11 +170,14 @@ class Controller(OfSite):
 
     A controller that left the files stays, inactive: its events refer to it. `device_key` is the raw Ed25519
     public key in hex, "" until provisioned. `code_key` is secret: with it, tags of codes can be tried out.
-    `revision` and `digest` are what is published, the `hello_` ones what the device said that it has.
+    `revision` and `digest` are what is published, the `hello_` ones what the device said that it has; `hello_log` is
+    the log that it writes, `hello_boot` its boot. `left_at`: the broker says, unsigned, that it is not there any more.
     """
 
     doors: "RelatedManager[Door]"
     revisions: "RelatedManager[PolicyRevision]"
+    modes: "RelatedManager[DoorMode]"
+    contacts: "RelatedManager[Contact]"
     slug = models.CharField(max_length=SLUG_LENGTH)
     name = models.CharField(max_length=NAME_LENGTH)
     is_mini = models.BooleanField()
@@ -182,8 +190,11 @@ class Controller(OfSite):
     digest = models.CharField(max_length=64, default="")
     hello_revision = models.BigIntegerField(default=0)
     hello_digest = models.CharField(max_length=64, default="")
+    hello_log = models.CharField(max_length=32, default="")
+    hello_boot = models.CharField(max_length=NAME_LENGTH, default="")
     software = models.CharField(max_length=NAME_LENGTH, default="")
     last_contact = models.DateTimeField(null=True)
+    left_at = models.DateTimeField(null=True)
 
     class Meta(OfSite.Meta):
         constraints = (
@@ -246,15 +257,41 @@ class Panel(OfSite):
 
 
 class PolicyRevision(models.Model):
-    """The rows that were published as one revision. `rows`: see publishing.join_rows. Holders' names are in it,
-    so only the newest few are kept."""
+    """A revision that was published. `rows`: all of them, see publishing.join_rows, of the newest revision only.
+    `change`: what led here from revision `before`, see publishing.Change; `before` 0: nothing is known of that.
+    Holders' names are in both, so only the newest few are kept."""
 
     controller = models.ForeignKey(Controller, on_delete=models.CASCADE, related_name="revisions")
     epoch = models.BigIntegerField()
     revision = models.BigIntegerField()
     digest = models.CharField(max_length=64)
     rows = models.BinaryField()
+    before = models.BigIntegerField(default=0)
+    change = models.BinaryField(default=b"")
     created_at = models.DateTimeField()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["controller", "epoch", "revision"], name="revision_once"),)
+
+
+class DoorMode(models.Model):
+    """A lockdown that lasts until it is released. `door`: its id, "" for all of the controller's doors."""
+
+    controller_id: int
+    controller = models.ForeignKey(Controller, on_delete=models.CASCADE, related_name="modes")
+    door = models.CharField(max_length=SLUG_LENGTH)
+    who = models.CharField(max_length=NAME_LENGTH)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["controller", "door"], name="mode_once"),)
+
+
+class Contact(models.Model):
+    """A half hour in which a controller was heard; see contacts. `slot`: half hours since 1970."""
+
+    controller = models.ForeignKey(Controller, on_delete=models.CASCADE, related_name="contacts")
+    slot = models.IntegerField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["controller", "slot"], name="contact_once"),)

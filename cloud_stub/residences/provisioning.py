@@ -35,6 +35,14 @@ def find_controller(name: str, also_former: bool = False) -> Controller:
     return controllers[0]
 
 
+def of_site(site: str) -> list[Controller]:
+    """The controllers of a site, by its id. UsageError where it has none."""
+    found = Controller.objects.filter(site__slug=site, is_active=True).select_related("site").order_by("position")
+    if not found:
+        raise UsageError(f"no controllers of a site {site}; import it first")
+    return list(found)
+
+
 @transaction.atomic
 def provision(controller: Controller, keys: Path, manager_key: bytes, replace: bool = False) -> Path:
     """Register the device whose public key is in `keys`, write `keys`/manager.toml (0600), return its path.

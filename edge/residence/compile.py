@@ -24,11 +24,16 @@ _DIRECTIONS = {"in": rows.IN, "out": rows.OUT}
 
 
 def policy_rows(
-    residence: Residence, controller_id: str, site_uid: bytes, code_key: bytes, years: Years
+    residence: Residence,
+    controller_id: str,
+    site_uid: bytes,
+    code_key: bytes,
+    years: Years,
+    modes: Iterable[rows.Mode] = (),
 ) -> list[bytes]:
     """The packed rows of a controller, sorted, keys unique. `site_uid`: 16 bytes. `code_key`: the controller's, for
-    codes. `years`: of the calendar, see `years_around`. KeyError for an unknown controller, RowError where a value
-    does not fit a row."""
+    codes. `years`: of the calendar, see `years_around`. `modes`: lasting states that the manager set, no part of the
+    residence. KeyError for an unknown controller, RowError where a value does not fit a row."""
     controller = residence.controller(controller_id)
     # Numbered by name, so that the order in which things were written does not matter.
     names = sorted(week_type.name for week_type in residence.week_types)
@@ -43,6 +48,7 @@ def policy_rows(
     found.extend(_group_rows(residence, controller, schedules, groups))
     found.extend(_panel_rows(residence, controller, schedules))
     found.extend(_Issuer(residence, groups, code_key).credentials())
+    found.extend(modes)
     return _packed(found)
 
 

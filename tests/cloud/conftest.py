@@ -45,7 +45,7 @@ def data() -> Path:
     from django.db import connection, transaction
 
     with connection.constraint_checks_disabled(), transaction.atomic():
-        for app in ("enrolment", "passages", "residences"):
+        for app in ("transfers", "enrolment", "passages", "residences"):
             for model in apps.get_app_config(app).get_models():
                 model._default_manager.all()._raw_delete("default")
     return Path(_KEPT.name)

@@ -81,13 +81,13 @@ class Recorder:
         (raw,) = [payload for topic, payload in answers if topic.endswith("/ack")]
         return signing.verify_ack(raw, self.device.down)[1:]
 
-    def hello(self, service, acked=0, head=b"", last=None, session=b"session1", number=1):
+    def hello(self, service, acked=0, head=b"", last=None, session=b"session1", number=1, now=NOW):
         said = signing.Hello(
             0, bytes(32), self.log_id, self.last if last is None else last, acked, "boot", "vantail", head,
             (1, self.start.sealed) if acked else None, session, number,
         )  # fmt: skip
         raw = signing.encode_hello(said, self.device.down, self.device.key)
-        answers = service.handle(self.device.topic + "up/hello", raw, NOW)
+        answers = service.handle(self.device.topic + "up/hello", raw, now)
         (raw,) = [payload for topic, payload in answers if topic.endswith("/ack")]
         return signing.verify_ack(raw, self.device.down)[1:]
 
@@ -226,17 +226,19 @@ def test_a_key_that_is_not_for_us_is_an_alarm(recorder):
 
 
 def test_truncation_is_an_alarm_and_an_old_hello_is_none(recorder):
-    """The controller has fewer events than it said: alarm. A hello that the broker delivers again says nothing."""
-    service = ingest()
+    """The controller has fewer events than it said: alarm. A hello that the broker delivers again says nothing, nor one
+    that was overtaken by the events of moments ago."""
+    service, later = ingest(), NOW + chaining.OVERTAKES
     recorder.hello(service, last=10)
     recorder.send(service, 1)
     recorder.hello(service, acked=40, head=recorder.heads[40], number=2)
     recorder.hello(service, last=10)
-    assert alarms() == []
     recorder.hello(service, acked=30, head=recorder.heads[30], last=30, session=b"session2")
+    assert alarms() == []
+    recorder.hello(service, acked=30, head=recorder.heads[30], last=30, session=b"session2", number=2, now=later)
     assert alarms() == [(chaining.TRUNCATED, 31, 40)]
     recorder.hello(service, acked=40, head=recorder.heads[40], number=2)
-    recorder.hello(service, acked=30, head=recorder.heads[30], last=30, session=b"session2", number=2)
+    recorder.hello(service, acked=30, head=recorder.heads[30], last=30, session=b"session2", number=3)
     assert len(alarms()) == 1
 
 

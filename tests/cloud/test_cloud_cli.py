@@ -11,22 +11,7 @@ import pytest
 from cloud_device import bind, event, ingest, make_keys
 from cloud_example import EVENT_KEYS, EXAMPLE, NOW
 
-from cloud_stub import cli
 from cloud_stub.residences.models import Controller, PolicyRevision
-
-
-@pytest.fixture
-def run(data, capsys, monkeypatch):
-    """Run one command in this process, on the tests' data folder: (exit code, stdout, stderr)."""
-    monkeypatch.setattr(cli, "_open_data", lambda path: None)
-
-    def command(*arguments):
-        capsys.readouterr()
-        code = cli.main([str(each) for each in arguments])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return command
 
 
 def _program(*arguments, **environment):
@@ -52,6 +37,8 @@ def test_a_first_start_makes_private_files_and_imports(tmp_path):
 
 def test_the_data_folder_can_follow_the_command_or_come_from_the_environment(tmp_path):
     """And without one the program says how to give it."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
     assert _program("status", "--data", tmp_path / "a", "--json").stdout.startswith('{"controllers"')
     assert _program("status", VANTAIL_CLOUD_DATA=str(tmp_path / "b")).returncode == 0
     without = _program("status", VANTAIL_CLOUD_DATA="")
@@ -224,7 +211,8 @@ def test_status_shows_logs_and_refusals(run, device):
     service.handle(device.topic + "up/events", device.batch(1, [event()]), NOW)
     service.handle("v1/clos-des-dunes/hall-b/up/hello", b"", NOW)
     _, out, _ = run("status")
-    assert "clos-des-dunes/hall-a: revision 1, has revision 0" in out
+    assert "; revision 1, has revision 0, last contact 2026-11-23T07:00:00+00:00" in out
+    assert "clos-des-dunes/hall-b: not provisioned; revision 0, last contact never" in out
     assert "1 events, complete to 1" in out
     assert "unknown-controller: 1" in out
     assert json.loads(run("status", "--json")[1])["counts"] == {"unknown-controller": 1}

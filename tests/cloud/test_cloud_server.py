@@ -5,7 +5,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import urllib.request
 import paho.mqtt.client as mqtt
 import pytest
 from cloud_device import LOG, Device, event, make_keys
+from cloud_doors import free_port
 from cloud_example import EXAMPLE
 from iotcore import Broker
 
@@ -23,16 +23,10 @@ from edge.uplink import policy_parts, signing
 DEADLINE_S = 60
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def broker():
     """A broker of this test's own, on loopback."""
-    with Broker(port=_free_port(), listen="127.0.0.1", max_payload_size=262_144) as running:
+    with Broker(port=free_port(), listen="127.0.0.1", max_payload_size=262_144) as running:
         yield running.port
 
 
@@ -123,11 +117,15 @@ def _get(address):
 
 
 def _first_policy(device):
+    return _policy(device, 0)
+
+
+def _policy(device, revision):
     parts = policy_parts.PolicyParts()
 
     def found(message):
         topic, payload = message
-        return parts.add(payload, device.down, 0) if topic.endswith("down/policy") else None
+        return parts.add(payload, device.down, revision) if topic.endswith("down/policy") else None
 
     return found
 
@@ -148,7 +146,7 @@ def test_a_hello_gets_its_policy_back_and_a_later_one_unasked(bound, broker):
             (toml / path.name).write_text(text, "utf-8")
         _cloud(data, "import", toml)
         _cloud(data, "publish")
-        assert line.next(_first_policy(line.device)).to_revision == 2
+        assert line.next(_policy(line.device, 1)).from_revision == 1
         assert _get(address + "healthz") == b"ok\n"
         assert b"Centrale hall A" in _get(address)
         assert b"function" in _get(address + "static/django_htmx/htmx-2.min.js")
