@@ -1,8 +1,11 @@
 """Where moments come from: the monotonic clock, wall time, and whether wall time can be trusted.
 
-Wall time is trusted after a source said so: NTP (the kernel's own word), or a declared RTC. Trust outlives an agent
-restart within one boot. It never runs below the floor: the latest of the build and the newest event stamped under a
-trusted clock.
+Wall time is trusted after a source said so: NTP (the kernel's own word), a declared RTC, or the installer. Trust
+outlives an agent restart within one boot. It never runs below the floor: the latest of the build and the newest event
+stamped under a trusted clock; only the installer may lower that.
+
+What the installer declares is kept as a distance from the monotonic clock, which goes on across a restart of the agent
+and begins anew with each boot; this process may not set the machine's clock. NTP and RTC go before it.
 """
 
 import ctypes
@@ -36,6 +39,21 @@ class Clock(Protocol):
     def believe(self) -> None:
         """A source vouched for wall time earlier in this boot."""
 
+    def declare(self, utc_ms: int) -> int:
+        """The installer says that it is `utc_ms` now; the floor falls to that where it is higher. Returns the distance
+        from the monotonic clock in ms, for `declare_again`. ValueError for a time before this program."""
+
+    def declare_again(self, ahead_ms: int) -> None:
+        """The installer declared it earlier in this boot."""
+
+    @property
+    def floor_ms(self) -> int:
+        """The earliest that it can be, utc."""
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether trust rests on the installer's word alone."""
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -47,6 +65,7 @@ class SystemClock:
         self._has_rtc = has_rtc
         self._floor_ms = max(BUILD_MS, floor_ms)
         self._trusted = trusted
+        self._ahead_ms: int | None = None  # of the monotonic clock, as the installer declared it
         self._asked_at = 0.0
 
     def moment(self) -> Moment:
@@ -54,8 +73,11 @@ class SystemClock:
         mono_ns = time.monotonic_ns()
         if not self._trusted:
             self._ask(mono_ns / 1e9)
+        if not self._trusted and self._ahead_ms is not None:
+            utc_ms = mono_ns // 1_000_000 + self._ahead_ms
         sane = utc_ms >= self._floor_ms - SLEW_MS
-        return Moment(mono_ns // 1_000_000, max(utc_ms, self._floor_ms), self._trusted and sane, self._floor_ms)
+        is_trusted = sane and (self._trusted or self._ahead_ms is not None)
+        return Moment(mono_ns // 1_000_000, max(utc_ms, self._floor_ms), is_trusted, self._floor_ms)
 
     def wait_s(self, deadline_ms: int | None) -> float | None:
         if deadline_ms is None:
@@ -67,6 +89,24 @@ class SystemClock:
 
     def believe(self) -> None:
         self._trusted = True
+
+    def declare(self, utc_ms: int) -> int:
+        if utc_ms < BUILD_MS:
+            raise ValueError("a time before this program was made")
+        self._floor_ms = min(self._floor_ms, utc_ms)
+        self._ahead_ms = utc_ms - time.monotonic_ns() // 1_000_000
+        return self._ahead_ms
+
+    def declare_again(self, ahead_ms: int) -> None:
+        self._ahead_ms = ahead_ms
+
+    @property
+    def floor_ms(self) -> int:
+        return self._floor_ms
+
+    @property
+    def is_declared(self) -> bool:
+        return not self._trusted and self._ahead_ms is not None
 
     def _ask(self, mono_s: float) -> None:
         if mono_s - self._asked_at < 1.0 and self._asked_at:

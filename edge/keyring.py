@@ -1,11 +1,16 @@
 """The keys folder of a controller: its own key, its manager's, and its readers'."""
 
+import contextlib
+import os
 import stat
 import tomllib
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from edge.commissioning.journal import PASSWORD, former_name
 from edge.config import Config
 from edge.reader.osdp.key_file import KeyPair, ReaderKeyError, read_keys
 from edge.storage.chaining import LogKeys
@@ -13,6 +18,7 @@ from edge.uplink.signing import (
     KeyFileError,
     ManagerTrust,
     derived_secret,
+    generate_key,
     load_manager,
     load_private_key,
     public_bytes,
@@ -22,18 +28,34 @@ from edge.uplink.signing import (
 
 
 class Keyring(NamedTuple):
-    """What `load` found. reader_keys: reader id → its OSDP base keys. modem_pins: modem id → its SIM's PIN."""
+    """What `load` found. reader_keys: reader id → its OSDP base keys. modem_pins: modem id → its SIM's PIN. former:
+    the managers that were obeyed before, by epoch."""
 
     device_key: Any
     device_public: bytes
     manager: ManagerTrust
     reader_keys: dict[str, KeyPair]
     modem_pins: dict[str, str]
+    former: Mapping[int, ManagerTrust] = MappingProxyType({})
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this controller obeys nobody."""
+        return not self.manager.site
 
     @property
     def code_key(self) -> bytes:
-        """The key under which keyed digits become credential numbers."""
+        """The key under which keyed digits become credential numbers, in the present epoch."""
         return self.manager.code_key
+
+    def code_key_of(self, epoch: int) -> bytes:
+        """The key under which the codes in a policy of `epoch` are: the former manager's until the new one's came."""
+        return self.former.get(epoch, self.manager).code_key if epoch != self.manager.epoch else self.manager.code_key
+
+    @property
+    def first_epoch(self) -> int:
+        """The oldest of which anything is known here."""
+        return min([self.manager.epoch, *self.former])
 
     @property
     def log_keys(self) -> LogKeys:
@@ -52,7 +74,7 @@ def load(config: Config) -> Keyring:
     """Read and check every key that the configuration needs. KeyFileError names the file and what to do."""
     folder = Path(config.keys)
     device_key = load_private_key(folder / "device.key")
-    manager = load_manager(folder / "manager.toml")
+    manager = _manager(folder, config.controller)
     if manager.controller != config.controller:
         raise KeyFileError(
             f"{folder / 'manager.toml'}: is for controller {manager.controller}, agent.toml says {config.controller}; "
@@ -60,7 +82,30 @@ def load(config: Config) -> Keyring:
         )
     reader_keys = load_reader_keys(folder / "osdp.toml") if config.bus else {}
     pins = load_pins(folder / "modem.toml", [modem.id for modem in config.modem])
-    return Keyring(device_key, public_bytes(device_key), manager, reader_keys, pins)
+    return Keyring(device_key, public_bytes(device_key), manager, reader_keys, pins, _former(folder))
+
+
+def _manager(folder: Path, controller: str) -> ManagerTrust:
+    """Whom manager.toml names. A controller that is ready to be commissioned (it has its password) obeys nobody: a key
+    of which no private half exists any more, so that nothing is ever signed with it."""
+    try:
+        return load_manager(folder / "manager.toml")
+    except KeyFileError as error:
+        if not error.missing or not (folder / PASSWORD).exists():
+            raise
+    nobody = public_bytes(generate_key())
+    return ManagerTrust(bytes(16), "", controller, nobody, 0, 0, os.urandom(32))
+
+
+def _former(folder: Path) -> dict[int, ManagerTrust]:
+    """Those that were obeyed before. One that cannot be read is left out: that must keep nobody out."""
+    found = {}
+    for path in folder.glob("manager-*.toml"):
+        with contextlib.suppress(KeyFileError):
+            manager = load_manager(path)
+            if path.name == former_name(manager.epoch):
+                found[manager.epoch] = manager
+    return found
 
 
 def load_pins(path: Path, modems: list[str]) -> dict[str, str]:

@@ -20,19 +20,23 @@ from edge.lines.modbus import ModbusError
 from edge.reader.osdp.bus import BusError
 from edge.reader.osdp.secure import SecureError
 from edge.storage.errors import StorageError
+from edge.succession import resume
 from edge.uplink.mqtt import BrokerError
 from edge.uplink.signing import KeyFileError
 
+RESTART = 75  # of the agent that has another manager: systemd starts it anew, and that one takes it up
 Started = Callable[[Agent], Coroutine[Any, Any, None]]
 
 
 def serve(path: Path, clock: Clock | None = None, started: Started | None = None) -> int:
-    """Run the agent that agent.toml at `path` describes, until SIGTERM or SIGINT. Returns the exit code. The
-    simulator alone gives a `clock` of its own, and is told of the agent once it is built."""
+    """Run the agent that agent.toml at `path` describes, until SIGTERM or SIGINT. Returns the exit code: RESTART
+    where another manager was bound. The simulator alone gives a `clock` of its own, and is told of the agent once it is
+    built."""
     try:
         config = load(path)
+        resume(config)
         keys = keyring.load(config)
-        asyncio.run(_run(config, keys, clock or SystemClock(config.clock.rtc), started))
+        return asyncio.run(_run(config, keys, clock or SystemClock(config.clock.rtc), started))
     except ConfigError as error:
         return _fail(str(error), os.EX_CONFIG)
     except KeyFileError as error:
@@ -53,10 +57,9 @@ def serve(path: Path, clock: Clock | None = None, started: Started | None = None
             raise
         what = f"unexpected {type(error).__name__}: {error}; set VANTAIL_TRACEBACK=1 to see where"
         return _fail(what.replace("\n", " "), os.EX_SOFTWARE)
-    return 0
 
 
-async def _run(config: Config, keys: keyring.Keyring, clock: Clock, started: Started | None) -> None:
+async def _run(config: Config, keys: keyring.Keyring, clock: Clock, started: Started | None) -> int:
     agent = await Agent.start(config, keys, clock)
     if started is not None:
         await started(agent)
@@ -71,12 +74,17 @@ async def _run(config: Config, keys: keyring.Keyring, clock: Clock, started: Sta
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
     _tell_systemd("READY=1")
+    taken_over = loop.create_task(agent.onsite.taken_over.wait())
+    taken_over.add_done_callback(lambda done: None if done.cancelled() else told_to_stop())
     try:
         await running
     except asyncio.CancelledError:
         _tell_systemd("STOPPING=1")
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from group
+    finally:
+        taken_over.cancel()
+    return RESTART if agent.onsite.taken_over.is_set() else os.EX_OK
 
 
 async def _stop(agent: Agent, running: "asyncio.Future[None]") -> None:

@@ -135,7 +135,8 @@ class InstallerPage:
             return _json({"error": str(error)}, 503)
         response = _json(self._said(request, {key: value for key, value in answer.items() if key != "session"}))
         if op == "commission-login" and not answer["reason"]:
-            response.set_cookie(SESSION, f"{answer['session']}; SameSite=Strict", path=f"/{self.word}/", http_only=True)
+            cookie = f"{SESSION}={answer['session']}; Path=/{self.word}/; HttpOnly; SameSite=Strict"
+            response.headers["Set-Cookie"] = [cookie]  # microdot's set_cookie knows no SameSite
         return response
 
     def _said(self, request: Request, answer: dict[str, Any]) -> dict[str, Any]:

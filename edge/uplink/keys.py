@@ -22,6 +22,8 @@ _KEY_SIZE = 32  # Ed25519 (RFC 8032): private seed and public key
 _UID_SIZE = 16
 _SLUG = re.compile(r"[a-z0-9-]{1,64}")
 _MAX_FILE = 65_536
+_U64 = (1 << 64) - 1
+_OPTIONAL_KEYS = ("seal_key", "root_key", "recovery_key")
 
 
 class KeyFileError(Exception):
@@ -55,7 +57,8 @@ class ManagerTrust(NamedTuple):
     """manager.toml: the one manager that a controller obeys. site, controller: slugs, the words of the topics.
     manager_key: public. code_key: 32 secret bytes, never printed. seal_key: what only the manager may read is sealed
     to it (edge/uplink/sealing.py); b"" where an older manager wrote the file: then no event leaves the controller until
-    it is provisioned again, and the doors go on."""
+    it is provisioned again, and the doors go on. root_key, serial: what certifies manager_key (certificates.
+    OperationalKeys), b"" and 0 where trust was placed by file. recovery_key: the owner's, public, b"" for none."""
 
     site_uid: bytes
     site: str
@@ -65,6 +68,9 @@ class ManagerTrust(NamedTuple):
     manager: int
     code_key: bytes
     seal_key: bytes = b""
+    root_key: bytes = b""
+    serial: int = 0
+    recovery_key: bytes = b""
 
     def trust(self, device_key: Ed25519PrivateKey) -> Trust:
         """What the controller with this key checks messages from the manager against, and addresses its own with."""
@@ -139,19 +145,25 @@ def load_manager(path: str | os.PathLike[str]) -> ManagerTrust:
         epoch=_number(file, found, "epoch"),
         manager=_number(file, found, "manager"),
         code_key=_hex(file, found, "code_key", _KEY_SIZE),
-        seal_key=_hex(file, found, "seal_key", _KEY_SIZE) if "seal_key" in found else b"",
+        serial=_number(file, found, "serial", _U64) if "serial" in found else 0,
+        **{name: _hex(file, found, name, _KEY_SIZE) for name in _OPTIONAL_KEYS if name in found},
     )
 
 
 def write_manager(path: str | os.PathLike[str], manager: ManagerTrust) -> None:
     """Write manager.toml, mode 0600, in place of what was there. ValueError where a name is not a slug."""
+    _replace(Path(path), manager_text(manager), 0o600)
+
+
+def manager_text(manager: ManagerTrust) -> str:
+    """The content of manager.toml. ValueError where a name is not a slug."""
     for word in (manager.site, manager.controller):
         if not is_slug(word):
             raise ValueError(f"{word!r} is not a word of a-z, 0-9 and '-'")
     lines = ["# The manager that this controller obeys. Secret: it holds the key of the codes."]
     named = zip(ManagerTrust._fields, manager, strict=True)
-    lines += [f"{name} = {_toml(value)}" for name, value in named if value != b""]
-    _replace(Path(path), "\n".join(lines) + "\n", 0o600)
+    lines += [f"{name} = {_toml(value)}" for name, value in named if value != b"" and (name, value) != ("serial", 0)]
+    return "\n".join(lines) + "\n"
 
 
 def _toml(value: object) -> str:
@@ -213,10 +225,10 @@ def _slug(path: Path, found: dict[str, Any], name: str) -> str:
     return str(value)
 
 
-def _number(path: Path, found: dict[str, Any], name: str) -> int:
+def _number(path: Path, found: dict[str, Any], name: str, top: int = (1 << 32) - 1) -> int:
     value = _of_type(path, found, name, int)
-    if not 0 <= value < 1 << 32:
-        raise KeyFileError(f"{path}: {name} is outside 0 to {(1 << 32) - 1}")
+    if not 0 <= value <= top:
+        raise KeyFileError(f"{path}: {name} is outside 0 to {top}")
     return int(value)
 
 

@@ -1,36 +1,54 @@
-"""The statements of a change of manager, and the keys that a manager certifies. docs/commissioning.md says why.
+"""The statements of a change of manager. docs/commissioning.md says why they are as they are.
 
 release      the old side: whoever shows the secret with this hash may take over this site, until then. Signed by the
-             old manager's operational key, or by the owner's recovery key in its place.
+             old manager's operational key, or by the owner's recovery key in its place. For every controller of a site.
 claim        the new side: obey this root key from now on. Signed by that root key, sealed to one device; it carries the
              secret, and the mark by which the device knows the commissioning key.
-certificate  a root key's word that an operational key is the manager's; only a higher serial replaces it.
-
-All are framed, signed and decoded as messages are (edge/uplink/wire.py), each under its own kind as external_aad. A
-release is for every controller of a site, a certificate for all of a manager's, so that these two name no controller.
+start        what an installer would have typed, for a controller without screen and keys: sealed to it, for one claim.
 """
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.uplink import wire
-from edge.uplink.keys import fingerprint, is_slug, public_bytes
+from edge.uplink.certificates import (
+    CERTIFICATE,
+    KEY_SIZE,
+    Check,
+    OperationalKeys,
+    any_bytes,
+    check_fields,
+    encode_certificate,
+    is_signed,
+    signed,
+    sized,
+    slug,
+    text,
+    upto,
+    verify_certificate,
+    word,
+)
+from edge.uplink.keys import fingerprint, public_bytes
 from edge.uplink.sealing import device_seal_private, device_seal_public, seal, unseal
 from edge.uplink.wire import WireError
 
+__all__ = [
+    "CERTIFICATE", "CLAIM", "HANDOVER", "RELEASE", "SECRET_SIZE", "Claim", "Enrolment", "OperationalKeys", "Release",
+    "Start", "decode_enrolment", "decode_handover", "encode_certificate", "encode_claim", "encode_enrolment",
+    "encode_handover", "encode_release", "encode_start", "hash_of", "mark_of", "open_start", "verify_certificate",
+    "verify_claim", "verify_release",
+]  # fmt: skip
+
 RELEASE = "release"
 CLAIM = "claim"
-CERTIFICATE = "certificate"
-
+HANDOVER = "handover"
+START = "start"
 SECRET_SIZE = 16  # bytes of a transfer number: 128 random bits
-_KEY = 32
 _UID = 16
-_MAX_TEXT = 200
+_U32, _U64 = (1 << 32) - 1, (1 << 64) - 1
 
 
 class Release(NamedTuple):
@@ -85,6 +103,12 @@ class Claim(NamedTuple):
         """Whether a commissioning key has to be held at a reader."""
         return bool(self.key_mark)
 
+    @property
+    def root_print(self) -> str:
+        """What of the root key a person compares with the commissioning card: 16 hexadecimal digits in fours."""
+        digits = hashlib.sha256(b"vantail root 1" + self.root_key).hexdigest()[:16]
+        return " ".join(digits[i : i + 4] for i in range(0, 16, 4))
+
     def answers(self, release: Release) -> bool:
         """Whether it shows the secret that the release asks for."""
         return hmac.compare_digest(hash_of(self.secret), release.secret_hash)
@@ -109,23 +133,49 @@ def mark_of(secret: bytes, number: int, site_uid: bytes, epoch: int, root_key: b
     return hmac.digest(secret, text + number.to_bytes(8, "big"), "sha256")
 
 
+class Start(NamedTuple):
+    """What an installer would have typed. manager: the number. password: the controller's, never printed. reader: the
+    learning reader's id. countdown_s: 10 to 600."""
+
+    manager: int
+    password: str
+    reader: str
+    countdown_s: int
+
+    def __repr__(self) -> str:
+        return f"Start(manager={self.manager}, reader={self.reader!r}, countdown_s={self.countdown_s})"
+
+
+class Enrolment(NamedTuple):
+    """Where a bound controller gets a certificate for its broker; as in Claim."""
+
+    cloud: str
+    ca: bytes
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Enrolment(cloud={self.cloud!r})"
+
+
 # --- release ----------------------------------------------------------------------------------------------------
 
 
 def encode_release(release: Release, key: Ed25519PrivateKey) -> bytes:
-    """The old side's statement, signed by its operational key, or by the owner's recovery key."""
-    body = {"site": release.site_uid, "epoch": release.epoch, "hash": release.secret_hash}
-    return _sign(RELEASE, {**body, "expires": release.expires_s, "issue": release.issue}, key)
+    """The old side's statement, signed by its operational key, or by the owner's recovery key. WireError where the
+    values cannot be."""
+    body = {"kind": RELEASE, "site": release.site_uid, "epoch": release.epoch, "hash": release.secret_hash}
+    body |= {"expires": release.expires_s, "issue": release.issue}
+    return signed(check_fields(RELEASE, body, _RELEASE), key)
 
 
 def verify_release(raw: bytes, manager_key: bytes, recovery_key: bytes = b"") -> Release:
     """A release that one of these public keys signed; recovery_key b"" for none. Whether it is for this site, the next
     epoch and still good is decided by commissioning.handover. WireError."""
     frame = wire.cut_frame(raw)
-    is_recovery = not _is_signed(RELEASE, frame, manager_key)
-    if is_recovery and not (recovery_key and _is_signed(RELEASE, frame, recovery_key)):
+    is_recovery = not is_signed(RELEASE, frame, manager_key)
+    if is_recovery and not (recovery_key and is_signed(RELEASE, frame, recovery_key)):
         raise WireError(wire.SIGNATURE, "not signed as release by the manager that is obeyed here, nor by the owner")
-    found = _checked(RELEASE, wire.decode(frame.payload), _RELEASE)
+    found = check_fields(RELEASE, wire.decode(frame.payload), _RELEASE)
     return Release(found["site"], found["epoch"], found["hash"], found["expires"], found["issue"], is_recovery)
 
 
@@ -133,40 +183,37 @@ def verify_release(raw: bytes, manager_key: bytes, recovery_key: bytes = b"") ->
 
 
 def encode_claim(claim: Claim, root: Ed25519PrivateKey, certificate: bytes, device_public: bytes) -> bytes:
-    """The new side's statement for the device with this Ed25519 key; `certificate` is by the same root. ValueError
-    where the values do not agree with each other: such a claim would be refused."""
+    """The new side's statement for the device with this Ed25519 key; `certificate` is by the same root. WireError,
+    ValueError where the values do not agree with each other: such a claim would be refused."""
     keys = verify_certificate(certificate, public_bytes(root))
     if (claim.root_key, claim.manager_key, claim.serial) != keys or claim.controller_uid != fingerprint(device_public):
         raise ValueError("the claim does not name the root key, the certified key or the device that it is made with")
-    words = _seal_words(claim.site_uid, claim.controller_uid, claim.epoch, claim.root_key, claim.manager)
     inner = {
         "secret": claim.secret, "mark": claim.key_mark, "certificate": certificate, "seal": claim.seal_key,
         "code": claim.code_key, "site": claim.site, "controller": claim.controller, "cloud": claim.cloud,
         "ca": claim.ca, "token": claim.token, "recovery": claim.recovery_key,
     }  # fmt: skip
-    _checked(CLAIM, inner, _CLAIM_INNER)
-    body = {"site": claim.site_uid, "controller": claim.controller_uid, "epoch": claim.epoch, "manager": claim.manager}
-    sealed = seal(device_seal_public(device_public), wire.encode(inner), words)
-    return claim.root_key + _sign(CLAIM, {**body, "root": claim.root_key, "sealed": sealed}, root)
+    body = {"kind": CLAIM, "site": claim.site_uid, "controller": claim.controller_uid, "epoch": claim.epoch}
+    body |= {"manager": claim.manager, "root": claim.root_key, "sealed": b""}
+    check_fields(CLAIM, body, _CLAIM)
+    packed = wire.encode(check_fields(CLAIM, inner, _CLAIM_INNER))
+    body["sealed"] = seal(device_seal_public(device_public), packed, _seal_words(body))
+    return claim.root_key + signed(body, root)
 
 
 def verify_claim(raw: bytes, device_key: Ed25519PrivateKey) -> Claim:
     """What a claim for this device says. It proves that the root key that it names made it, and that whoever sealed it
     meant that root key; whether that root may take over is decided by commissioning.handover. WireError."""
-    root_key = raw[:_KEY]  # in front, so that the signature is checked before anything is parsed
-    frame = wire.cut_frame(raw[_KEY:])
-    if not _is_signed(CLAIM, frame, root_key):
+    root_key = raw[:KEY_SIZE]  # in front, so that the signature is checked before anything is parsed
+    frame = wire.cut_frame(raw[KEY_SIZE:])
+    if not is_signed(CLAIM, frame, root_key):
         raise WireError(wire.SIGNATURE, "not signed as claim by the root key that it names")
-    found = _checked(CLAIM, wire.decode(frame.payload), _CLAIM)
+    found = check_fields(CLAIM, wire.decode(frame.payload), _CLAIM)
     if found["root"] != root_key:
         raise WireError(wire.MALFORMED, "it names another root key than the one that signed it")
     if found["controller"] != fingerprint(public_bytes(device_key)):
         raise WireError(wire.FOREIGN_CONTROLLER, f"for controller {found['controller'].hex()[:8]}, not this one")
-    words = _seal_words(found["site"], found["controller"], found["epoch"], root_key, found["manager"])
-    text = unseal(device_seal_private(device_key.private_bytes_raw()), found["sealed"], words)
-    if text is None:
-        raise WireError(wire.SEALED, "it is sealed to another key than ours, or was put into another claim")
-    inner = _checked(CLAIM, wire.decode(text), _CLAIM_INNER)
+    inner = check_fields(CLAIM, _opened(found["sealed"], _seal_words(found), device_key), _CLAIM_INNER)
     keys = verify_certificate(inner["certificate"], root_key)
     return Claim(
         found["site"], found["controller"], found["epoch"], root_key, found["manager"], keys.key, keys.serial,
@@ -175,148 +222,79 @@ def verify_claim(raw: bytes, device_key: Ed25519PrivateKey) -> Claim:
     )  # fmt: skip
 
 
-def _seal_words(site_uid: bytes, controller_uid: bytes, epoch: int, root_key: bytes, manager: int) -> bytes:
+def _opened(sealed: bytes, words: bytes, device_key: Ed25519PrivateKey) -> Any:
+    packed = unseal(device_seal_private(device_key.private_bytes_raw()), sealed, words)
+    if packed is None:
+        raise WireError(wire.SEALED, "it is sealed to another key than ours, or was put into another claim")
+    return wire.decode(packed)
+
+
+def _seal_words(body: dict[str, Any]) -> bytes:
     """What the seal names: with this nobody puts another manager's sealed part behind a root key of his own."""
-    return (
-        b"vantail claim 1"
-        + site_uid
-        + controller_uid
-        + epoch.to_bytes(8, "big")
-        + root_key
-        + manager.to_bytes(4, "big")
-    )
+    numbers = body["epoch"].to_bytes(8, "big") + body["manager"].to_bytes(4, "big")
+    return b"vantail claim 1" + body["site"] + body["controller"] + body["root"] + numbers
 
 
 # --- both together ----------------------------------------------------------------------------------------------
 
 
-def encode_handover(release: bytes, claim: bytes) -> bytes:
-    """A release and a claim as one text: handover.cbor, and what travels. b"" for the one that is not there."""
-    return wire.encode({"kind": "handover", "release": release, "claim": claim})
+def encode_handover(release: bytes, claim: bytes, start: bytes = b"") -> bytes:
+    """A release, a claim and perhaps a start as one text: what travels, and without a start handover.cbor. b"" for what
+    is not there."""
+    return wire.encode({"kind": HANDOVER, "release": release, "claim": claim, "start": start})
 
 
-def decode_handover(raw: bytes) -> tuple[bytes, bytes]:
-    """(release, claim), neither of them verified. WireError."""
+def decode_handover(raw: bytes) -> tuple[bytes, bytes, bytes]:
+    """(release, claim, start), none of them verified. WireError."""
     if len(raw) > wire.MAX_RAW:
         raise WireError(wire.OVERSIZED, f"a hand-over of {len(raw)} bytes")
-    found = _checked("handover", wire.decode(raw), _HANDOVER)
-    return found["release"], found["claim"]
+    found = check_fields(HANDOVER, wire.decode(raw), _HANDOVER)
+    return found["release"], found["claim"], found["start"]
 
 
-# --- operational keys -------------------------------------------------------------------------------------------
+def encode_start(start: Start, claim: bytes, device_public: bytes) -> bytes:
+    """What an installer would type, sealed to the device, good with this claim alone. WireError where it cannot be."""
+    packed = wire.encode(check_fields(START, start._asdict(), _START))
+    return seal(device_seal_public(device_public), packed, _start_words(claim))
 
 
-class OperationalKeys(NamedTuple):
-    """A manager's root key and the operational key that it certified last. What is signed with an earlier one is
-    refused: its signature is checked against `key` alone."""
-
-    root: bytes
-    key: bytes
-    serial: int
-
-    def accept(self, certificate: bytes) -> "OperationalKeys":
-        """The keys after a certificate: the same where it is the one in force. WireError `signature`; `version` where
-        its serial does not rise: that key was withdrawn."""
-        found = verify_certificate(certificate, self.root)
-        if found.serial > self.serial or found == self:
-            return found
-        raise WireError(
-            wire.VERSION, f"a certificate with serial {found.serial}: that key was withdrawn, {self.serial} is in force"
-        )
+def open_start(raw: bytes, claim: bytes, device_key: Ed25519PrivateKey) -> Start:
+    """What is in it. Nobody signed it: the password within is what counts, and is tried like one that was typed.
+    WireError."""
+    return Start(**check_fields(START, _opened(raw, _start_words(claim), device_key), _START))
 
 
-def encode_certificate(key: bytes, serial: int, root: Ed25519PrivateKey) -> bytes:
-    """The root's word that `key` (public, 32 bytes) is the manager's operational key. ValueError where the values
-    cannot be."""
-    body = {"root": public_bytes(root), "key": key, "serial": serial}
-    return _sign(CERTIFICATE, body, root)
+def _start_words(claim: bytes) -> bytes:
+    return b"vantail start 1" + hashlib.sha256(claim).digest()
 
 
-def verify_certificate(raw: bytes, root_key: bytes) -> OperationalKeys:
-    """What a certificate by this root key says. WireError."""
-    frame = wire.cut_frame(raw)
-    if not _is_signed(CERTIFICATE, frame, root_key):
-        raise WireError(wire.SIGNATURE, "not signed as certificate by the root key that is trusted here")
-    found = _checked(CERTIFICATE, wire.decode(frame.payload), _CERTIFICATE)
-    if found["root"] != root_key:
-        raise WireError(wire.MALFORMED, "it names another root key than the one that signed it")
-    return OperationalKeys(root_key, found["key"], found["serial"])
+# --- what is left for after the binding ---------------------------------------------------------------------------
 
 
-# --- bytes ------------------------------------------------------------------------------------------------------
+def encode_enrolment(claim: Claim) -> bytes:
+    """The content of enrol-EPOCH.cbor; b"" where the site has no cloud."""
+    if not claim.cloud:
+        return b""
+    return wire.encode({"cloud": claim.cloud, "ca": claim.ca, "token": claim.token})
 
 
-def _sign(kind: str, body: Mapping[str, object], key: Ed25519PrivateKey) -> bytes:
-    said = {"kind": kind, **body}
-    try:
-        _checked(kind, said, _OUTER[kind])
-    except WireError as error:
-        raise ValueError(str(error)) from None
-    payload = wire.encode(said)
-    return wire.join_frame(payload, key.sign(wire.signed_bytes(kind, payload)))
+def decode_enrolment(raw: bytes) -> Enrolment:
+    """The same again. WireError."""
+    return Enrolment(**check_fields("enrolment", wire.decode(raw), _ENROLMENT))
 
 
-def _is_signed(kind: str, frame: wire.Frame, public_key: bytes) -> bool:
-    try:
-        key = Ed25519PublicKey.from_public_bytes(public_key)
-        key.verify(frame.signature, wire.signed_bytes(kind, frame.payload))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-_Check = Callable[[object], bool]
-
-
-def _sized(*sizes: int) -> _Check:
-    return lambda value: type(value) is bytes and len(value) in sizes
-
-
-def _upto(most: int) -> _Check:
-    return lambda value: type(value) is int and 0 <= value <= most
-
-
-def _text(value: object) -> bool:
-    return type(value) is str and len(value) <= _MAX_TEXT
-
-
-def _slug(value: object) -> bool:
-    return type(value) is str and is_slug(value)
-
-
-def _bytes(value: object) -> bool:
-    return type(value) is bytes
-
-
-def _kind(kind: str) -> _Check:
-    return lambda value: value == kind
-
-
-_EPOCH, _U64 = _upto((1 << 32) - 1), _upto((1 << 64) - 1)
-_RELEASE: dict[str, _Check] = {
-    "kind": _kind(RELEASE), "site": _sized(_UID), "epoch": _EPOCH, "hash": _sized(_KEY), "expires": _upto(1 << 40),
-    "issue": _U64,
+_RELEASE: dict[str, Check] = {
+    "kind": word(RELEASE), "site": sized(_UID), "epoch": upto(_U32), "hash": sized(KEY_SIZE), "expires": upto(1 << 40),
+    "issue": upto(_U64),
 }  # fmt: skip
-_CLAIM: dict[str, _Check] = {
-    "kind": _kind(CLAIM), "site": _sized(_UID), "controller": _sized(_UID), "epoch": _EPOCH,
-    "manager": _upto((1 << 32) - 1), "root": _sized(_KEY), "sealed": _bytes,
+_CLAIM: dict[str, Check] = {
+    "kind": word(CLAIM), "site": sized(_UID), "controller": sized(_UID), "epoch": upto(_U32), "manager": upto(_U32),
+    "root": sized(KEY_SIZE), "sealed": any_bytes,
 }  # fmt: skip
-_CLAIM_INNER: dict[str, _Check] = {
-    "secret": _sized(SECRET_SIZE), "mark": _sized(0, _KEY), "certificate": _bytes, "seal": _sized(_KEY),
-    "code": _sized(_KEY), "site": _slug, "controller": _slug, "cloud": _text, "ca": _sized(0, _KEY), "token": _text,
-    "recovery": _sized(0, _KEY),
+_ENROLMENT: dict[str, Check] = {"cloud": text, "ca": sized(0, KEY_SIZE), "token": text}
+_CLAIM_INNER: dict[str, Check] = {
+    "secret": sized(SECRET_SIZE), "mark": sized(0, KEY_SIZE), "certificate": any_bytes, "seal": sized(KEY_SIZE),
+    "code": sized(KEY_SIZE), "site": slug, "controller": slug, **_ENROLMENT, "recovery": sized(0, KEY_SIZE),
 }  # fmt: skip
-_CERTIFICATE: dict[str, _Check] = {
-    "kind": _kind(CERTIFICATE), "root": _sized(_KEY), "key": _sized(_KEY), "serial": _U64,
-}  # fmt: skip
-_HANDOVER: dict[str, _Check] = {"kind": _kind("handover"), "release": _bytes, "claim": _bytes}
-_OUTER = {RELEASE: _RELEASE, CLAIM: _CLAIM, CERTIFICATE: _CERTIFICATE}
-
-
-def _checked(kind: str, found: object, checks: Mapping[str, _Check]) -> dict[str, Any]:
-    """A decoded map with exactly these keys, each of its form. WireError `unknown-key`, `malformed`."""
-    body = wire.require_keys(found, tuple(checks), kind)
-    for key, is_right in checks.items():
-        if not is_right(body[key]):
-            raise WireError(wire.MALFORMED, f"the value of {key!r} is not what the key stands for")
-    return body
+_START: dict[str, Check] = {"manager": upto(_U32), "password": text, "reader": text, "countdown_s": upto(600)}
+_HANDOVER: dict[str, Check] = {"kind": word(HANDOVER), "release": any_bytes, "claim": any_bytes, "start": any_bytes}

@@ -19,7 +19,8 @@ MAX_FILE = 64 * 1024 * 1024  # bytes
 MAX_MADE = 40  # characters
 CONTROLLER, MANAGER = "controller", "manager"
 # No commands: one is good for 10 s only. No notices: the events themselves are there.
-KINDS = {CONTROLLER: (wire.POLICY, wire.ACK), MANAGER: (wire.HELLO, wire.EVENTS)}
+HANDOVER = "handover"  # no message: statements.encode_handover, checked as such
+KINDS = {CONTROLLER: (HANDOVER, wire.POLICY, wire.ACK), MANAGER: (wire.HELLO, wire.EVENTS)}
 
 NO_DAT_FILE = "no-dat-file"
 LATER_VERSION = "later-version"

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from datetime import date
+from pathlib import Path
 
 from edge_controller import DEADLINE_S, NEVER_AUTO, NOW_MS, Made, ask, make
 
@@ -39,8 +40,8 @@ TWO_READERS = (
 class Commissioned:
     """The folder, with a password, and an old manager of epoch 1 whose key the test has."""
 
-    def __init__(self, folder) -> None:
-        self.made: Made = make(folder, changes=(NEVER_AUTO, TWO_READERS))
+    def __init__(self, folder: Path, controller: str = "hall-b") -> None:
+        self.made: Made = make(folder, controller, changes=(NEVER_AUTO, TWO_READERS))
         self.old_key, self.root, self.new_key = generate_key(), generate_key(), generate_key()
         self.new_seal, self.new_codes = os.urandom(32), os.urandom(32)
         keys = self.made.keys
@@ -59,8 +60,8 @@ class Commissioned:
     def new(self) -> signing.ManagerTrust:
         """What manager.toml will say."""
         return signing.ManagerTrust(
-            self.old.site_uid, "clos-des-dunes", "hall-b", public_bytes(self.new_key), 2, NUMBER, self.new_codes,
-            signing.seal_public(self.new_seal), public_bytes(self.root), 1,
+            self.old.site_uid, "clos-des-dunes", self.made.controller, public_bytes(self.new_key), 2, NUMBER,
+            self.new_codes, signing.seal_public(self.new_seal), public_bytes(self.root), 1,
         )  # fmt: skip
 
     def claim(self, key: int | None = KEY, **changes: object) -> statements.Claim:
@@ -87,7 +88,9 @@ class Commissioned:
         manager, key = (self.new, self.new_key) if is_new else (self.old, self.old_key)
         residence, problems = read(self.made.folder / "site", date(2026, 11, 23))
         assert residence is not None, problems
-        rows = policy_rows(residence, "hall-b", manager.site_uid, manager.code_key, years_around(NOW_MS / 1000))
+        rows = policy_rows(
+            residence, self.made.controller, manager.site_uid, manager.code_key, years_around(NOW_MS / 1000)
+        )
         trust = manager.trust(self.device)
         to_device = trust._replace(seal_to=device_seal_public(public_bytes(self.device)))
         return signing.encode_policy_parts(rows, revision, to_device, key)
