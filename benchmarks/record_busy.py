@@ -75,4 +75,4 @@ async def _fill(agent: Agent, events: int) -> None:
     for first in range(0, events, FILL_EVENTS):
         size = min(FILL_EVENTS, events - first)
         await asyncio.wrap_future(agent.log.record([passage(first + at) for at in range(size)], 1))
-    agent._log_committed()
+    agent._log_committed((), ())

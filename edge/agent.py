@@ -22,10 +22,12 @@ from edge.config import Config
 from edge.connectivity import Connectivity
 from edge.console.api import ApiServer
 from edge.decision import model, rows
+from edge.decision.chain import without_person
 from edge.decision.controller import Controller
 from edge.hardware import Hardware
 from edge.housekeeping import Housekeeping
 from edge.keyring import Keyring
+from edge.later_enrolment import LaterEnrolment, uplink_of
 from edge.learning_readers import LearningReaders
 from edge.lines.gpio import RequestLines
 from edge.lines.simulated import Barrier
@@ -111,7 +113,7 @@ class Agent:
         self.onsite = OnSite(config, keys, clock, kept, lambda: StateStore(self.log.database), self.submit, readers)
         self.answers = Answers(self)
         self.manager_side = ManagerSide(
-            config,
+            uplink_of(config, keys, kept),
             keys,
             clock,
             log,
@@ -119,6 +121,13 @@ class Agent:
             self.policy_care,
             self._carry_out,
             self.connectivity.see,
+        )
+        self._later_enrolment = LaterEnrolment(
+            config,
+            keys,
+            clock,
+            lambda what, detail: self.submit(model.Noted(what, "", "", detail)),
+            self.manager_side.line_changed,
         )
         self.transferring = Transferring(
             keys, clock, log, self._closed_logs, self.policy_care, lambda: self.manager_side.synchroniser
@@ -203,6 +212,7 @@ class Agent:
                 self.hardware.start(tasks)
                 tasks.create_task(self.manager_side.run())
                 tasks.create_task(self.onsite.run())
+                tasks.create_task(self._later_enrolment.run())
         except asyncio.CancelledError:
             was_told = True
             raise
@@ -418,9 +428,11 @@ class Agent:
     def _log_recovered(self, late: int) -> None:
         self.submit(model.LogRecovered(late))
 
-    def _log_committed(self) -> None:
+    def _log_committed(self, seqs: Sequence[int], events: Sequence[model.Event]) -> None:
         self.housekeeping.committed()
         self.manager_side.log_advanced()
+        named = events if self.config.names_persons else [without_person(event) for event in events]
+        self.manager_side.tell(seqs, named)
 
     def _log_begun_anew(self, report: OpenReport) -> None:
         """The log was found damaged at run, and another one has begun: what the old one kept may be lost with it."""

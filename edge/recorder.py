@@ -22,14 +22,15 @@ RETRY_S = 1.0
 
 class Recorder:
     """Writes to the event log and says whether what follows may be performed. `trouble(detail)` is called when a
-    record is late or fails, `recovered(late)` once the log is written again."""
+    record is late or fails, `recovered(late)` once the log is written again, `committed(seqs, events)` when events are
+    durable, under these numbers; 0 for one that the log had no room for."""
 
     def __init__(
         self,
         log: EventLog,
         trouble: Callable[[str], None],
         recovered: Callable[[int], None],
-        committed: Callable[[], None],
+        committed: Callable[[Sequence[int], Sequence[Event]], None],
     ) -> None:
         self._log = log
         self._trouble = trouble
@@ -67,7 +68,7 @@ class Recorder:
         except Exception as error:  # an event that no row can hold: it is lost, and that is said
             self.dropped += len(events)
             return self._say(f"an event could not be written: {type(error).__name__}")
-        self._committed()
+        self._committed(seqs, events)
         if 0 in seqs:
             self._is_full = True
             return self._say("the log is full of events that the cloud has not acknowledged")
@@ -128,7 +129,7 @@ class Recorder:
             self.dropped += len(events)
         if error is not None:
             return
-        self._committed()
+        self._committed(recording.result(), events)
         self._say_recovered()
 
     def _hold_back(self, events: Sequence[Event], keep: Mapping[str, bytes], revision: int) -> None:
@@ -143,20 +144,25 @@ class Recorder:
         await asyncio.sleep(RETRY_S)
         while self._backlog:
             events, revision, keep = self._backlog[0]
+            seqs: Sequence[int] = ()
             try:
-                await asyncio.wrap_future(self._log.record(events, revision, late=True, keep=keep))
+                seqs = await _result(self._log.record(events, revision, late=True, keep=keep))
             except StorageError:
                 await asyncio.sleep(RETRY_S)
                 continue
             except Exception:
                 self.dropped += len(events)  # it can never be written, and must not keep the others waiting
             self._backlog.popleft()
-            self._committed()
+            self._committed(seqs, events[: len(seqs)])
         self._say_recovered()
 
     def _say_recovered(self) -> None:
         if not self._backlog and not self._late_now:
             self._recovered(self.late)
+
+
+async def _result(recording: Recording) -> Sequence[int]:
+    return await asyncio.wrap_future(recording)
 
 
 def _answer(answered: "asyncio.Future[bool]", is_written: bool) -> None:

@@ -11,7 +11,6 @@ from edge.storage import personal
 from edge.storage.chain_rows import AFTERWARDS
 from edge.storage.chaining import LogKeys, Writer
 from edge.storage.database import DatabaseThread
-from edge.storage.errors import StorageError
 from edge.storage.event_rows import INSERT, Line, line
 from edge.storage.state_store import write_kept
 
@@ -76,8 +75,8 @@ class Recordings:
         self._put_down_at: tuple[int, int] | None = None  # the connection's changes and rollbacks then
 
     def write(self, connection: sqlite3.Connection, recordings: Sequence[Recording]) -> list[list[int]]:
-        """Within a transaction: write each one's events and what is kept beside them; their numbers. StorageError where
-        an event is none."""
+        """Within a transaction: write each one's events and what is kept beside them; their numbers. ValueError where
+        an event is none: trying it again would not help."""
         taken_up = self._taken_up(connection)
         writer = taken_up.writer
         lines: list[Line] = []
@@ -125,7 +124,7 @@ class Recordings:
         try:
             link = writer.event(late, revision, self._boot_id, event, commitment)
         except TypeError:
-            raise StorageError(_what_is_wrong(event)) from None
+            raise ValueError(_what_is_wrong(event)) from None
         lines.append((*line(writer.last_seq, late, revision, written, boot), link, bare))
         return writer.last_seq
 

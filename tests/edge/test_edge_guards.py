@@ -192,7 +192,7 @@ def test_a_record_that_comes_late_and_then_fails_is_held_and_written_later(tmp_p
 
     async def play() -> None:
         recovered: list[int] = []
-        recorder = Recorder(log, lambda said: None, recovered.append, lambda: None)
+        recorder = Recorder(log, lambda said: None, recovered.append, lambda seqs, events: None)
         with held_up(log.database):
             assert await recorder.record([make_event(1, detail="cursed")], {}, 1, waits=True)
         rollbacks = log.database.rollbacks
@@ -213,7 +213,7 @@ def test_an_event_that_can_never_be_written_keeps_no_other_waiting(tmp_path, mon
 
     async def play() -> None:
         recovered: list[int] = []
-        recorder = Recorder(FailingLog(log, 2), lambda said: None, recovered.append, lambda: None)  # type: ignore[arg-type]
+        recorder = Recorder(FailingLog(log, 2), lambda said: None, recovered.append, lambda seqs, events: None)  # type: ignore[arg-type]
         for event in (make_event(1, at_ms=2**70), make_event(2)):
             assert await recorder.record([event], {}, 1, waits=True)
         await until(lambda: recovered, "it recovers")

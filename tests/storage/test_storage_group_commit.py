@@ -59,7 +59,7 @@ def test_a_failing_job_undoes_only_itself(log):
         first = log.record([make_event(1)], 1)
         bad = log.record([make_event(2), make_event(3, door=None)], 1, keep={"x": b"1"})
         last = log.record([make_event(4)], 1)
-    with pytest.raises(StorageError, match="door"):
+    with pytest.raises(ValueError, match="door"):
         bad.result(WAIT_S)
     assert (first.result(WAIT_S), last.result(WAIT_S)) == ([1], [2])
     assert [entry.event.credential for entry in log.read(1).result(WAIT_S)] == [1, 4]
