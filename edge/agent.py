@@ -330,6 +330,8 @@ class Agent:
         moment = self.clock.moment()
         started = time.perf_counter_ns()
         outputs = self.controller.handle(happened, moment)
+        if isinstance(happened, model.PolicyReplaced):
+            self.log.is_nominative = self.config.names_persons and self.controller.index.names_persons
         if isinstance(happened, model.Presented):
             self.decision_us = round((time.perf_counter_ns() - started) / 1000, 1)
             self.decisions += 1
@@ -431,7 +433,7 @@ class Agent:
     def _log_committed(self, seqs: Sequence[int], events: Sequence[model.Event]) -> None:
         self.housekeeping.committed()
         self.manager_side.log_advanced()
-        named = events if self.config.names_persons else [without_person(event) for event in events]
+        named = events if self.log.is_nominative else [without_person(event) for event in events]
         self.manager_side.tell(seqs, named)
 
     def _log_begun_anew(self, report: OpenReport) -> None:

@@ -9,26 +9,31 @@ from typing import NoReturn
 from edge import __version__
 from edge.commands import (
     backup,
+    console,
     dat,
     doctor,
     enrol,
     events,
     explain,
     home_assistant,
+    init,
     keygen,
+    learn,
     metrics,
     reader,
     replay,
     restore,
     run,
     status,
+    terminal,
 )
 from edge.config import ConfigError
 from edge.console.api import ApiError
 from edge.failures import CommandError
 
 COMMANDS = (
-    run, status, events, backup, restore, doctor, reader, explain, replay, keygen, enrol, metrics, home_assistant, dat,
+    run, status, events, dat, backup, restore, doctor, reader, explain, replay, init, keygen, enrol, terminal, console,
+    learn, metrics, home_assistant,
 )  # fmt: skip
 EXAMPLES = """examples:
   vantail keygen --keys /etc/vantail/keys

@@ -20,7 +20,12 @@ PORTABLE_OSDP = "edge/reader/osdp/link.py"  # and whatever it imports
 # A library that is named in these places only: a file, or a folder with a slash at its end.
 NAMED_IN = {
     "cbor2": ("edge/uplink/wire.py",),
-    "paho": ("edge/uplink/mqtt.py", "edge/home_assistant_line.py", "cloud_stub/broker.py", "firmware_sim/fleet_line.py"),
+    "paho": (
+        "edge/uplink/mqtt.py",
+        "edge/home_assistant_line.py",
+        "cloud_stub/broker.py",
+        "firmware_sim/fleet_line.py",
+    ),
     "nats": ("cloud_stub/nats_line.py",),
     "psycopg": (),  # Django alone imports it
     "prometheus_client": ("edge/metrics.py", "cloud_stub/"),
@@ -43,7 +48,7 @@ NAMED_IN = {
 
 # What the two sides beside the edge may take from it.
 FOR_BOTH = ("edge.decision", "edge.residence", "edge.codes", "edge.uplink.wire", "edge.uplink.signing")
-FOR_BOTH += ("edge.uplink.transfer_file", "edge.translations")
+FOR_BOTH += ("edge.uplink.statements", "edge.uplink.transfer_file", "edge.translations")
 FOR_FILES = {
     "firmware_sim/driven_agent.py": ("edge.agent", "edge.service"),
     "firmware_sim/driven_clock.py": ("edge.clock",),

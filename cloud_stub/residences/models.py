@@ -32,6 +32,7 @@ class Site(models.Model):
     manager = models.BigIntegerField()
     untrusted_allow = models.BooleanField()
     short_codes = models.BooleanField()
+    names_persons = models.BooleanField(default=True)
 
 
 class OfSite(models.Model):

@@ -50,7 +50,7 @@ def provision(controller: Controller, keys: Path, manager_key: bytes, replace: b
     manager_key: our raw public key. The same device again gets the same file. Another device is refused unless
     `replace`: it then starts a new epoch with a new code key, and the old device is obeyed no more.
     """
-    controller = register(controller, _read_device_key(keys / DEVICE_KEY), replace)
+    controller = register(controller, read_device_key(keys / DEVICE_KEY), replace)
     path = keys / MANAGER_FILE
     try:
         signing.write_manager(path, trust_of(controller, manager_key))
@@ -107,7 +107,7 @@ def _register(controller: Controller, device_key: bytes) -> None:
     controller.save()
 
 
-def _read_device_key(path: Path) -> bytes:
+def read_device_key(path: Path) -> bytes:
     try:
         return signing.load_public_key(path)
     except signing.KeyFileError as error:

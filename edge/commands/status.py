@@ -53,8 +53,9 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     """The status as a person reads it."""
     policy, log, sync = status["policy"], status["log"], status["sync"]
     trusted = "trusted" if status["clock"]["trusted"] else "NOT trusted"
+    site = status["site"] or "no site yet"
     lines = [
-        f"controller {status['controller']} of {status['site']}, {status['software']}, up {status['uptime_s']} s",
+        f"controller {status['controller']} of {site}, {status['software']}, up {status['uptime_s']} s",
         f"clock      {local_time(status['clock']['utc_ms'])} ({trusted})",
         "policy     " + (f"epoch {policy['epoch']} revision {policy['revision']}" if policy["in_force"] else "none"),
         f"log        {log['total']} events, {log['unsent']} waiting for the cloud, {log['late']} recorded late",

@@ -21,7 +21,7 @@ class ImageError(ValueError):
 
 class Index:
     """An open image. Public: version (epoch, revision), digest, site, doors, readers, panels, schedules,
-    areas, lockdowns; each a dict by id. An index does not change: `changed` gives another one."""
+    areas, lockdowns; each a dict by id. names_persons: whether events say who came. An index does not change: `changed` gives another one."""
 
     def __init__(self, buffer):
         if len(buffer) < policy.BODY or bytes(buffer[:4]) != policy.MAGIC:
@@ -147,6 +147,7 @@ class Index:
         self.posts = {row.id: _post(row, self.doors[row.door], self.areas) for row in self.readers.values()}
         self.door_posts = {row.id: _post(None, row, self.areas) for row in self.doors.values()}
         self.panels = {row.door: row for row in found.get("Panel", ())}
+        self.names_persons = all([row.names_persons for row in found.get("Privacy", ())])
         self.lockdowns = {row.door for row in found.get("Mode", ()) if row.lockdown}
         self.local_time = LocalTime(
             [(row.from_s, row.offset_s) for row in found.get("Offset", ())],

@@ -201,6 +201,13 @@ class Mode(namedtuple("Mode", ("door", "lockdown", "who"))):
     who: str
 
 
+class Privacy(namedtuple("Privacy", ("names_persons",))):
+    """Whether events say who came. Where the row is missing they do."""
+
+    __slots__ = ()
+    names_persons: bool
+
+
 # table number → (type, how many fields are the key, field kinds). A tuple kind is a list of such tuples; a list
 # kind [k] is a list of single values. Numbers are on the wire: never reuse one.
 TABLES = {
@@ -219,8 +226,9 @@ TABLES = {
     10: (Panel, 1, (_TEXT, _TEXT, _TEXT, _TEXT)),
     11: (Display, 2, (_TEXT, _TEXT, _TEXT, U16, (U64, U16))),
     12: (Mode, 1, (_TEXT, _FLAG, _TEXT)),
+    13: (Privacy, 0, (_FLAG,)),
 }  # fmt: skip
-SITE, OFFSET, HOLIDAY, SCHEDULE, AREA, DOOR, READER, GROUP, CREDENTIAL, PANEL, DISPLAY, MODE = range(1, 13)
+SITE, OFFSET, HOLIDAY, SCHEDULE, AREA, DOOR, READER, GROUP, CREDENTIAL, PANEL, DISPLAY, MODE, PRIVACY = range(1, 14)
 CREDENTIAL_KEY_SIZE = 10  # table, medium, number
 _CREDENTIAL_OUTPUT = 30  # where the output's length stands, behind group, validity, state and flags
 _NUMBER_OF = {TABLES[number][0].__name__: number for number in TABLES}

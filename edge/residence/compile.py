@@ -42,6 +42,8 @@ def policy_rows(
     }
     groups = {name: i for i, name in enumerate(sorted(_grants_by_group(residence)), NO_GROUP + 1)}
     found: list[object] = [rows.Site(site_uid, residence.name, residence.untrusted_allow, residence.manager)]
+    if not residence.names_persons:
+        found.append(rows.Privacy(False))
     found.extend(_calendar_rows(residence, years))
     found.extend(_schedule_rows(residence, schedules))
     found.extend(_door_rows(residence, controller, schedules))

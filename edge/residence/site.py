@@ -31,6 +31,7 @@ class Head:
     manager: int
     untrusted_allow: bool
     short_codes: bool
+    names_persons: bool
 
 
 def read_head(table: Table) -> Head:
@@ -52,6 +53,7 @@ def read_head(table: Table) -> Head:
         manager=table.whole("manager", 0, 0, _MAX_U32),
         untrusted_allow=table.choice("untrusted_clock", ("always-only", "allow"), "always-only") == "allow",
         short_codes=table.flag("short_codes"),
+        names_persons=table.flag("names_persons", True),
     )
 
 

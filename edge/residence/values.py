@@ -229,6 +229,7 @@ class Residence:
     manager: int
     untrusted_allow: bool
     short_codes: bool
+    names_persons: bool
     week_types: tuple[WeekType, ...]
     holidays: tuple[Holiday, ...]
     blocks: tuple[Block, ...]

@@ -82,6 +82,15 @@ class EventLog:
         return cls(database, boot_id, max_unsent, keys, mark, is_nominative)
 
     @property
+    def is_nominative(self) -> bool:
+        """Whether events say who came, from the next one on."""
+        return self._recordings.is_nominative
+
+    @is_nominative.setter
+    def is_nominative(self, is_nominative: bool) -> None:
+        self._recordings.is_nominative = is_nominative
+
+    @property
     def report(self) -> OpenReport:
         """How opening went."""
         return self.database.report

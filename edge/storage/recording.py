@@ -69,7 +69,7 @@ class Recordings:
         self._check_key, self._wrap_key = keys.key_for(b"check"), keys.key_for(b"wrap")
         self._max_unsent = max_unsent
         self._marked = marked
-        self._is_nominative = is_nominative
+        self.is_nominative = is_nominative
         self._known_key = (b"", b"")
         self._in_hand: _TakenUp | None = None
         self._put_down_at: tuple[int, int] | None = None  # the connection's changes and rollbacks then
@@ -117,7 +117,7 @@ class Recordings:
             writer.lost(self.lost_up_to)
         late, revision = recording.late, recording.policy_revision
         written, bare = event, None
-        if self._is_nominative:
+        if self.is_nominative:
             commitment = secrets.commitment(writer.last_seq + 1, event)
         elif commitment := personal.never_named(event):
             written, bare = without_person(event), commitment

@@ -40,8 +40,8 @@ TWO_READERS = (
 class Commissioned:
     """The folder, with a password, and an old manager of epoch 1 whose key the test has."""
 
-    def __init__(self, folder: Path, controller: str = "hall-b") -> None:
-        self.made: Made = make(folder, controller, changes=(NEVER_AUTO, TWO_READERS))
+    def __init__(self, folder: Path, controller: str = "hall-b", broker: str = "") -> None:
+        self.made: Made = make(folder, controller, broker, changes=(NEVER_AUTO, TWO_READERS))
         self.old_key, self.root, self.new_key = generate_key(), generate_key(), generate_key()
         self.new_seal, self.new_codes = os.urandom(32), os.urandom(32)
         keys = self.made.keys

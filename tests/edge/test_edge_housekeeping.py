@@ -117,10 +117,13 @@ def test_one_person_is_erased_on_request(folder) -> None:
     asyncio.run(play())
 
 
-def test_nobody_is_named_where_the_site_wants_it_so(folder) -> None:
-    """names_persons = false: neither in the answer nor anywhere in the file."""
-    made = make(folder)
-    made.config.write_text("names_persons = false\n" + made.config.read_text())
+@pytest.mark.parametrize("where", ["agent.toml", "site.toml"])
+def test_nobody_is_named_where_the_site_wants_it_so(folder, where) -> None:
+    """names_persons = false, on this controller or in the site's policy: neither in the answer nor in the file."""
+    name = 'site = "clos-des-dunes"'
+    made = make(folder, changes=((name, f"{name}\nnames_persons = false"),) if where == "site.toml" else ())
+    if where == "agent.toml":
+        made.config.write_text("names_persons = false\n" + made.config.read_text())
 
     async def play() -> None:
         async with at_work(made, DrivenClock(NOW_MS)) as (agent, ops):

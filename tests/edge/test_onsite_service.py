@@ -291,6 +291,26 @@ def test_a_controller_that_obeys_nobody_runs_and_is_commissioned(at: Commissione
     asyncio.run(play())
 
 
+def test_a_reset_to_factory_that_was_cut_off_is_ended(at: Commissioned) -> None:
+    """No manager and no password, and the agent runs: exit buttons work, the log goes on, nobody's pass opens."""
+
+    async def start() -> tuple[bytes, dict, bool, int]:
+        async with at.running() as hall:
+            is_open = await hall.opens("badge", RESIDENT_B)
+            before = hall.pulses
+            hall.board.press_exit("hall-b")
+            await hall.board.barrier(30)
+            return hall.agent.log.log_id, await hall.view(), is_open, hall.pulses - before
+
+    log_id, view, is_open, exits = asyncio.run(start())
+    assert (view["is_new"], is_open, exits) == (False, True, 1)
+    (at.made.keys / journal.RESET).touch(0o600)
+    reset_id, view, is_open, exits = asyncio.run(start())
+    assert (reset_id, view["is_new"], view["epoch"], is_open, exits) == (log_id, True, 1, False, 1)
+    assert {path.name for path in at.made.keys.iterdir()} >= {"manager-1.toml", "device.key"}
+    assert not {path.name for path in at.made.keys.iterdir()} & {"manager.toml", "password.toml", "reset.mark"}
+
+
 def test_the_installer_sets_the_time(at: Commissioned) -> None:
     """Only with the password; a wild floor falls to it; and it counts until the next boot, not longer."""
 

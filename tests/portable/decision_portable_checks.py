@@ -97,6 +97,7 @@ def policy_rows():
         rows.Display("panel", "A1", "Solomon", rows.NEVER, ((33612000001, 20), (33612000002, 20))),
         rows.Display("panel", "A2", "Garfield", 2, ((33612000003, 20),)),
         rows.Mode("d", False, "manager"),
+        rows.Privacy(False),
     ]  # fmt: skip
     for name in ("a", "b", "c", "d"):
         for direction in (rows.IN, rows.OUT):
@@ -302,6 +303,7 @@ def main():
     image = bytes(image_of(values))
     print("image", len(image), hex_of(hashlib.sha256(image).digest()))
     index = Index(image)
+    check(not index.names_persons, "persons are named")
     check(index.verify(checksum), "the image does not verify")
     for value in values:
         if isinstance(value, rows.Credential):
