@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from edge.storage import restoring
 from edge.storage.errors import StorageError
@@ -19,6 +19,14 @@ LOOK_S = 0.2
 PURGE_EVERY_S = 6 * 3600.0
 STUCK_S = 120.0  # a cloud that is there and acknowledges nothing for so long has all it will take
 Result = TypeVar("Result")
+
+
+class Stand(NamedTuple):
+    """How far a log goes, and how much of it was acknowledged."""
+
+    log_id: bytes
+    last_seq: int
+    acked: int
 
 
 class ClosedLogs:
@@ -44,7 +52,7 @@ class ClosedLogs:
         """Bring what the cloud has not acknowledged there, the oldest log first. Returns when all is there that the
         cloud takes."""
         await self._salvage()
-        for path in restoring.closed_logs(self._data):
+        for path, _ in (await self.longest()).values():
             try:
                 log = await self._opened(path)
                 try:
@@ -83,6 +91,16 @@ class ClosedLogs:
             return await work(log) if await self._is_present(log) else None
 
         return [(path, result) for path, result in await self._each(of_ours) if result is not None]
+
+    async def longest(self) -> "dict[bytes, tuple[Path, Stand]]":
+        """The present manager's by their ids, the oldest first. Of one id there may be several: a backup's, and the one
+        whose place it took, which went on from there. The longest has all that the others have."""
+        found: dict[bytes, tuple[Path, Stand]] = {}
+        for path, stand in await self.each(_stand_of):
+            known = found.get(stand.log_id)
+            if known is None or (stand.last_seq, stand.acked) > (known[1].last_seq, known[1].acked):
+                found[stand.log_id] = path, stand
+        return found
 
     async def _is_present(self, log: EventLog) -> bool:
         kept = await asyncio.wrap_future(StateStore(log.database).load())
@@ -150,6 +168,10 @@ class ClosedLogs:
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sending
+
+
+async def _stand_of(log: EventLog) -> Stand:
+    return Stand(log.log_id, log.last_seq, log.acked)
 
 
 def _open(path: Path) -> EventLog:

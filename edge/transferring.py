@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from edge.answering import SOFTWARE
 from edge.clock import Clock, boot_id
-from edge.closed_logs import ClosedLogs
+from edge.closed_logs import ClosedLogs, Stand
 from edge.console.api import BadRequestError
 from edge.decision.policy import VerifiedDelta
 from edge.keyring import Keyring
@@ -46,11 +46,6 @@ class _Staged:
         self.parts = PolicyParts()
         self.delta: VerifiedDelta | None = None
         self.acks: dict[bytes, tuple[Ack, bytes]] = {}
-
-
-class _Closed(NamedTuple):
-    path: Path
-    stand: dict[str, Any]  # see _stand_of
 
 
 class Transferring:
@@ -123,7 +118,7 @@ class Transferring:
             policy = await self._apply(staged)
             logs: list[dict[str, Any]] = []
             if policy["outcome"] != "refused" and staged.acks:
-                closed = await self._closed()
+                closed = await self._closed_logs.longest()
                 logs = [await self._acknowledge(ack, raw, closed) for ack, raw in staged.acks.values()]
             return {"policy": policy, "logs": logs}
 
@@ -142,12 +137,12 @@ class Transferring:
                     going_on.policy_differs(version, digest)
         return {"before": before, "after": self._policy.version[0], "outcome": outcome, "why": why}
 
-    async def _acknowledge(self, ack: Ack, raw: bytes, closed: Mapping[bytes, _Closed]) -> dict[str, Any]:
+    async def _acknowledge(self, ack: Ack, raw: bytes, closed: Mapping[bytes, tuple[Path, Stand]]) -> dict[str, Any]:
         said = {"log": ack.log_id.hex(), "before": 0, "after": 0, "outcome": "absent", "why": ""}
         if ack.log_id == self._log.log_id:
             said |= await self._acknowledged(ack, raw, self._log)
         elif ack.log_id in closed:
-            said |= await self._closed_logs.one(closed[ack.log_id].path, partial(self._acknowledged, ack, raw))
+            said |= await self._closed_logs.one(closed[ack.log_id][0], partial(self._acknowledged, ack, raw))
         if said["outcome"] == "taken" and (going_on := self._synchroniser()) is not None:
             going_on.received(DOWN_ACK, raw)
         return said
@@ -190,8 +185,9 @@ class Transferring:
     async def _answer_logs(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """What there is to collect: {logs: [{log, acked, last}]}, closed ones with events that nobody acknowledged, the
         oldest first, and the open one. The request says nothing."""
-        closed = [each.stand for each in (await self._closed()).values() if each.stand["acked"] < each.stand["last"]]
-        return {"logs": [*closed, await _stand_of(self._log)]}
+        stands = [stand for _, stand in (await self._closed_logs.longest()).values() if stand.acked < stand.last_seq]
+        closed = [_stand(stand.log_id, stand.acked, stand.last_seq) for stand in stands]
+        return {"logs": [*closed, _stand(self._log.log_id, self._log.acked, self._log.last_seq)]}
 
     async def _answer_collect(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{log, after: a seq, or None to begin} → {messages: [[kind, base64], …], after}. A hello at the beginning,
@@ -206,9 +202,9 @@ class Transferring:
         try:
             if log_id == self._log.log_id:
                 return await self._collect(after, self._log)
-            closed = await self._closed()
+            closed = await self._closed_logs.longest()
             if log_id in closed:
-                return await self._closed_logs.one(closed[log_id].path, partial(self._collect, after))
+                return await self._closed_logs.one(closed[log_id][0], partial(self._collect, after))
         except WireError as error:
             raise BadRequestError(str(error)) from None
         raise BadRequestError(f"there is no log {log_id.hex()} here")
@@ -249,20 +245,9 @@ class Transferring:
         )
         return await asyncio.to_thread(signing.encode_hello, hello, self._trust, self._key)
 
-    async def _closed(self) -> dict[bytes, _Closed]:
-        """The closed logs by their ids, the oldest first. Of one id there may be several: a backup's, and the one whose
-        place it took, which went on from there. The longest has all that the others have."""
-        found: dict[bytes, _Closed] = {}
-        for path, stand in await self._closed_logs.each(_stand_of):
-            log_id = bytes.fromhex(stand["log"])
-            known = found.get(log_id)
-            if known is None or (stand["last"], stand["acked"]) > (known.stand["last"], known.stand["acked"]):
-                found[log_id] = _Closed(path, stand)
-        return found
 
-
-async def _stand_of(log: EventLog) -> dict[str, Any]:
-    return {"log": log.log_id.hex(), "acked": log.acked, "last": log.last_seq}
+def _stand(log_id: bytes, acked: int, last_seq: int) -> dict[str, Any]:
+    return {"log": log_id.hex(), "acked": acked, "last": last_seq}
 
 
 def _transfer_of(request: Mapping[str, Any]) -> str:

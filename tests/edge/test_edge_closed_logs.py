@@ -1,6 +1,7 @@
 """What a restore closed is sent and purged like the open log."""
 
 import asyncio
+import shutil
 
 from edge_controller import NOW_MS
 
@@ -73,6 +74,24 @@ def test_closed_logs_are_sent_the_oldest_first_and_once(folder) -> None:
     before = len(sent)
     asyncio.run(start())
     assert len(sent) == before
+
+
+def test_of_two_copies_of_a_log_the_longer_one_is_sent(folder) -> None:
+    """A backup's log, and the same one as it went on until the backup was restored: sent once, to its end; for the
+    shorter copy an acknowledgement up to there would be one of events that it never had."""
+    log_id = closed(folder, 1, 4)
+    later = folder / "before-restore-2"
+    later.mkdir()
+    shutil.copy(folder / "events.db.closed-1", later / "events.db")
+    log = EventLog.open(later / "events.db")
+    log.record([event(at) for at in range(4, 7)], 1).result()
+    log.close()
+    sent: list[tuple[bytes, int]] = []
+    alarms: list[str] = []
+    logs = ClosedLogs(folder, lambda: 0, alarms.append)
+    asyncio.run(logs.send(lambda log: Carrier(log, sent)))
+    assert list(dict.fromkeys(sent)) == [(log_id, 3), (log_id, 6), (log_id, 7)]
+    assert alarms == []
 
 
 def test_nobody_stays_named_in_a_closed_log(folder) -> None:
