@@ -44,6 +44,7 @@ class Answers:
             **self._agent.pairing.answers,
             **self._agent.housekeeping.answers,
             **self._agent.transferring.answers,
+            **self._agent.onsite.answers,
         }
 
     async def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +120,7 @@ class Answers:
             moment = moment._replace(utc_ms=int(request["at_ms"]))
         presented = presented_of(
             agent.controller.index,
-            agent.keys.code_key,
+            agent.code_key(),
             str(request.get("door")),
             str(request.get("medium")),
             str(request.get("value")),

@@ -86,12 +86,12 @@ def load(config: Config) -> Keyring:
 
 
 def _manager(folder: Path, controller: str) -> ManagerTrust:
-    """Whom manager.toml names. A controller that is ready to be commissioned (it has its password) obeys nobody: a key
-    of which no private half exists any more, so that nothing is ever signed with it."""
+    """Whom manager.toml names. A controller that has its password, or had a manager before it was reset, may obey
+    nobody: a key of which no private half exists any more, so that nothing is ever signed with it."""
     try:
         return load_manager(folder / "manager.toml")
     except KeyFileError as error:
-        if not error.missing or not (folder / PASSWORD).exists():
+        if not error.missing or not ((folder / PASSWORD).exists() or any(folder.glob("manager-*.toml"))):
             raise
     nobody = public_bytes(generate_key())
     return ManagerTrust(bytes(16), "", controller, nobody, 0, 0, os.urandom(32))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from edge.answering import SOFTWARE
 from edge.clock import Clock, boot_id
 from edge.closed_logs import ClosedLogs
-from edge.config import Config
+from edge.config import Uplink
 from edge.decision.model import Event
 from edge.keyring import Keyring
 from edge.policy_care import PolicyCare
@@ -29,7 +29,7 @@ class ManagerSide:
 
     def __init__(
         self,
-        config: Config,
+        uplink: Uplink | None,
         keys: Keyring,
         clock: Clock,
         log: EventLog,
@@ -38,23 +38,33 @@ class ManagerSide:
         carry_out: CarryOut,
         seen: Callable[[dict[str, object], int], None],
     ) -> None:
-        self._config, self._keys, self._clock = config, keys, clock
+        self._uplink = uplink
+        self._keys, self._clock = keys, clock
         self._log, self._closed_logs = log, closed_logs
         self._policy, self._carry_out, self._seen = policy, carry_out, seen
         self.synchroniser: Synchroniser | None = None  # of the log that is being sent
-        self._sending: asyncio.Task[None] | None = None  # of the open log
+        self._sending: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self._closed_logs.send(self._connect)
-            self._sending = asyncio.create_task(self._connect(self._log).run())
+            self._sending = asyncio.create_task(self._send())
             try:
                 await self._sending
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
                     raise
+
+    async def _send(self) -> None:
+        await self._closed_logs.send(self._connect)
+        await self._connect(self._log).run()
+
+    def line_changed(self, uplink: Uplink) -> None:
+        """Enrolment gave another line: from now on that one."""
+        self._uplink = uplink
+        if self._sending is not None:
+            self._sending.cancel()
 
     def log_begun_anew(self) -> None:
         """The open log was set aside as damaged, and goes on under another id: what can be read of the old one is sent
@@ -107,7 +117,7 @@ class ManagerSide:
             session=os.urandom(8),
         )
         self.synchroniser = Synchroniser(
-            None if self._keys.is_new else self._config.uplink,
+            self._uplink,
             manager,
             boot_id(),
             log,

@@ -19,12 +19,13 @@ from edge.clock import Clock
 from edge.commissioning import files, journal, password, refusals
 from edge.commissioning.handover import Handover
 from edge.commissioning.learning import COUNTDOWN_S, Free, Hold, Note
-from edge.commissioning.procedure import KEPT, KEPT_GATE, Alarm, Answer, Bind, Commissioning
+from edge.commissioning.procedure import KEPT, KEPT_GATE, SESSION_MS, Alarm, Answer, Bind, Commissioning
 from edge.config import Config
 from edge.console.api import BadRequestError, Handler
 from edge.decision import model
 from edge.decision.indications import TABLE
 from edge.keyring import Keyring
+from edge.later_enrolment import FORMER_UPLINK, words_of
 from edge.learning_readers import LearningReaders
 from edge.storage.errors import StorageError
 from edge.storage.state_store import StateStore
@@ -63,6 +64,7 @@ class OnSite:
         self._alone = asyncio.Lock()  # one hand-over at a time
         self._said_s: dict[str, float] = {}
         self._keeping: Any = None  # the last Keep, on its way
+        self._used_ms: dict[str, int] = {}  # sessions, when somebody last did something: a page that looks does not
         self.is_over = False  # another manager is bound: nothing more is taken from the one of before
         self.taken_over = asyncio.Event()
         with contextlib.suppress(OSError, WireError):
@@ -136,6 +138,8 @@ class OnSite:
                 case model.Keep(name, value):
                     self._keep({name: value})
                 case Bind(claim):
+                    is_first = self._keys.is_new and not self._keys.former  # then the line is nobody else's
+                    self._keep({FORMER_UPLINK: b"" if is_first else words_of(self._config.uplink)})
                     self._claims.put_nowait(claim)  # type: ignore[arg-type]
         return answer.reason
 
@@ -230,7 +234,7 @@ class OnSite:
         """{session?} → the fields of procedure.View and: controller, site, signed_in, readers [{id, door, online,
         light}], clock {utc_ms, trusted}, countdown_s (what to offer). `reason` is the learning reader's."""
         moment = self._clock.moment()
-        signed_in = bool(request.get("session")) and self._procedure.knows_password(request["session"], moment)
+        signed_in = self._is_signed_in(str(request.get("session")), moment)
         view = self._procedure.view(moment)
         return {
             **view._asdict(),
@@ -242,6 +246,20 @@ class OnSite:
             "clock": {"utc_ms": moment.utc_ms, "trusted": moment.trusted},
             "countdown_s": COUNTDOWN_S,
         }
+
+    def _is_signed_in(self, session: str, moment: model.Moment) -> bool:
+        """Whether a session is open. Looking does not keep it open, as a page looks for as long as it is left so."""
+        if moment.mono_ms - self._used_ms.get(session, -SESSION_MS) >= SESSION_MS:
+            self._procedure.leave(session)
+            return False
+        return self._procedure.knows_password(session, moment)
+
+    def _session_of(self, request: Mapping[str, Any]) -> str:
+        """Of somebody who does something, now."""
+        session, moment = _text(request, "session"), self._clock.moment()
+        if self._is_signed_in(session, moment):
+            self._used_ms[session] = moment.mono_ms
+        return session
 
     async def _answer_login(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{password} → {session: 32 hexadecimal digits, "" where it was refused}."""
@@ -268,16 +286,20 @@ class OnSite:
         finally:
             answer = self._procedure.tried(session, is_right, self._clock.moment())
             self._perform(answer)
+        if is_right:
+            now_ms = self._clock.moment().mono_ms
+            self._used_ms = {name: at for name, at in self._used_ms.items() if now_ms - at < SESSION_MS}
+            self._used_ms[session] = now_ms
         return answer.reason
 
     async def _answer_logout(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session}."""
-        self._procedure.leave(_text(request, "session"))
+        self._procedure.leave(self._session_of(request))
         return _words("")
 
     async def _answer_arm(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session, manager, reader, countdown_s?}: begin at a reader."""
-        session, reader = _text(request, "session"), _text(request, "reader")
+        session, reader = self._session_of(request), _text(request, "reader")
         countdown_s = _number(request, "countdown_s") if "countdown_s" in request else COUNTDOWN_S
         return _words(self._arm(session, _number(request, "manager"), reader, countdown_s))
 
@@ -289,17 +311,17 @@ class OnSite:
     async def _answer_adjust(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session, steps}: the countdown longer or shorter by so many times 10 s."""
         steps, moment = _number(request, "steps"), self._clock.moment()
-        reason = self._perform(self._procedure.adjust(_text(request, "session"), steps, moment))
+        reason = self._perform(self._procedure.adjust(self._session_of(request), steps, moment))
         self._submit(model.Tick())  # its end may be nearer than what is waited for
         return _words(reason)
 
     async def _answer_cancel(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session}."""
-        return _words(self._perform(self._procedure.cancel(_text(request, "session"), self._clock.moment())))
+        return _words(self._perform(self._procedure.cancel(self._session_of(request), self._clock.moment())))
 
     async def _answer_adopt(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session, manager}: the first manager of a factory-new controller, where it names no key."""
-        session, manager = _text(request, "session"), _number(request, "manager")
+        session, manager = self._session_of(request), _number(request, "manager")
         return _words(self._perform(self._procedure.adopt(session, manager, self._clock.moment())))
 
     async def _answer_deposit(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -312,7 +334,7 @@ class OnSite:
 
     async def _answer_password(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session, password}: another password; other sessions end."""
-        session, text = _text(request, "session"), _text(request, "password")
+        session, text = self._session_of(request), _text(request, "password")
         if not self._procedure.knows_password(session, self._clock.moment()):
             return _words(refusals.PASSWORD)
         if password.weakness(text):
@@ -331,7 +353,7 @@ class OnSite:
         """{session, utc_ms}: the installer says what time it is. It holds until the next boot, or until NTP knows
         better; the floor of wall time falls to it where it is higher."""
         utc_ms = _number(request, "utc_ms")
-        if not self._procedure.knows_password(_text(request, "session"), self._clock.moment()):
+        if not self._procedure.knows_password(self._session_of(request), self._clock.moment()):
             return _words(refusals.PASSWORD)
         try:
             ahead_ms = self._clock.declare(utc_ms)

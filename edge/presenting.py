@@ -15,9 +15,10 @@ Report = ReaderInput | RemotePressed | Ringing | TextReceived | LinePresented
 
 
 class Presenting:
-    """Turns reports into inputs. `format_of(reader)`: the card format that the policy names for it, or ""."""
+    """Turns reports into inputs. `code_key()`: under which the codes of the policy in force are.
+    `format_of(reader)`: the card format that the policy names for it, or ""."""
 
-    def __init__(self, code_key: bytes, format_of: Callable[[str], str]) -> None:
+    def __init__(self, code_key: Callable[[], bytes], format_of: Callable[[str], str]) -> None:
         self._code_key = code_key
         self._format_of = format_of
         self._keypads: dict[str, Keypad] = {}
@@ -67,5 +68,5 @@ class Presenting:
 
     def _code(self, reader: str, digits: str, secure: bool) -> model.Presented:
         usable = digits.isdecimal() and digits.isascii()
-        number = code_number(self._code_key, digits) if usable else None
+        number = code_number(self._code_key(), digits) if usable else None
         return model.Presented(reader, "", model.CODE, number, 0, secure)

@@ -71,7 +71,7 @@ def log_of_present(
     state = StateStore(log.database)
     kept, epoch = state.load().result(), keys.manager.epoch
     begun = _number(kept.get(LOG_EPOCH))
-    if begun is not None and begun != epoch:
+    if begun is not None and begun != epoch and not keys.is_new:  # after a reset to factory it goes on
         floor_ms, data = state.floor_ms().result(), log.report.path.parent
         log.close()
         restoring.begin_another(data, {**kept, LOG_EPOCH: b"%d" % epoch}, floor_ms)

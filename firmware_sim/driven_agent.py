@@ -59,7 +59,7 @@ class Driver:
 
     async def pass_to_next(self, at_most_ms: int) -> dict[str, Any]:
         await self._agent.settle()
-        deadline_ms = self._agent.controller.next_deadline(self._clock.moment())
+        deadline_ms = self._agent.next_deadline()
         until_due_ms = at_most_ms if deadline_ms is None else max(0, deadline_ms - self._clock.mono_ms)
         due = deadline_ms is not None and until_due_ms <= at_most_ms
         self._clock.move_by(max(0, min(until_due_ms, at_most_ms)))

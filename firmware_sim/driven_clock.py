@@ -14,6 +14,7 @@ class DrivenClock:
         self.mono_ms = mono_ms
         self.utc_ms = utc_ms
         self.trusted = trusted
+        self.is_declared = False
         self._floor_ms = BUILD_MS
 
     def moment(self) -> Moment:
@@ -28,6 +29,21 @@ class DrivenClock:
 
     def believe(self) -> None:
         """The simulator alone says whether wall time is trusted."""
+
+    def declare(self, utc_ms: int) -> int:
+        """The installer sets wall time."""
+        if utc_ms < BUILD_MS:
+            raise ValueError("a time before this program was made")
+        self.set_wall(utc_ms)
+        self.trusted, self.is_declared = True, True
+        return self.utc_ms - self.mono_ms
+
+    def declare_again(self, ahead_ms: int) -> None:
+        """The simulator alone says what time it is."""
+
+    @property
+    def floor_ms(self) -> int:
+        return self._floor_ms
 
     def move_by(self, passed_ms: int) -> None:
         """Let time pass on both clocks."""

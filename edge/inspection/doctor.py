@@ -73,6 +73,8 @@ def _keys(config: Config) -> Check:
         keys = keyring.load(config)
     except KeyFileError as error:
         return Check("keys", False, str(error))
+    if keys.is_new:
+        return Check("keys", True, "no manager yet: nothing opens but by exit buttons", "bind one: vantail learn")
     return Check("keys", True, f"manager {keys.manager.manager}, site {keys.manager.site}, epoch {keys.manager.epoch}")
 
 

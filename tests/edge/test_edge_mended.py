@@ -68,7 +68,7 @@ def test_a_full_log_is_a_failure(tmp_path) -> None:
     async def play() -> list[str]:
         log = EventLog.open(tmp_path / "events.db", max_unsent=1)
         said: list[str] = []
-        recorder = Recorder(log, said.append, lambda late: None, lambda: None)
+        recorder = Recorder(log, said.append, lambda late: None, lambda seqs, events: None)
         answers = [await recorder.record([EVENT], {}, 1, waits=True) for _ in range(2)]
         await asyncio.to_thread(log.close)
         assert said == answers[1:]
@@ -82,7 +82,7 @@ def test_an_event_that_no_row_can_hold_is_said(tmp_path) -> None:
 
     async def play() -> tuple[str, str, int]:
         log = EventLog.open(tmp_path / "events.db")
-        recorder = Recorder(log, lambda detail: None, lambda late: None, lambda: None)
+        recorder = Recorder(log, lambda detail: None, lambda late: None, lambda seqs, events: None)
         bad = await recorder.record([EVENT._replace(detail="\udcff")], {}, 1, waits=True)
         good = await recorder.record([EVENT], {}, 1, waits=True)
         await asyncio.to_thread(log.close)

@@ -3,6 +3,7 @@
 
 import argparse
 import asyncio
+import io
 import re
 from pathlib import Path
 
@@ -65,6 +66,22 @@ def test_a_new_controller_runs_and_takes_its_password(folder: Path, capsys: pyte
             assert (await ask(made, "commission-adopt", **asked))["reason"] == "no-hand-over"
 
     asyncio.run(play())
+
+
+def test_it_asks_for_what_was_not_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line each, in the language that was chosen; an empty one takes what is offered."""
+    monkeypatch.setattr(init, "_asks", lambda options: True)
+    answers = ["fr", "cellar-1", "les-dunes", "https://cloud.example:8884", "none", "oui"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(answers) + "\n"))
+    assert run_init(folder) == 0
+    said, asked = capsys.readouterr()
+    assert "tel que le gestionnaire la nomme [controller-1]" in asked
+    assert "vantail enrol" in said
+    config = load(folder / "agent.toml")
+    assert (config.controller, config.clock.rtc, config.bus) == ("cellar-1", True, ())
+    assert "les-dunes" in (folder / "agent.toml").read_text()
 
 
 def test_readers_are_found_and_written_down(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

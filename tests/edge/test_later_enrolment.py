@@ -88,3 +88,23 @@ def test_an_uplink_that_somebody_wrote_since_is_used(at: Commissioned) -> None:
             assert hall.agent.manager_side._uplink == Uplink("mqtt://127.0.0.1:2")
 
     asyncio.run(play())
+
+
+def test_the_first_manager_uses_the_line_that_was_written_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`vantail enrol` of a factory-new controller wrote it; while nobody is obeyed nothing goes out on it."""
+    monkeypatch.setattr(onsite, "GREEN_S", 0.01)
+    at = Commissioned(folder, broker="mqtt://127.0.0.1:1")
+    (at.made.keys / journal.MANAGER).unlink()
+
+    async def play() -> None:
+        async with at.running() as hall:
+            assert hall.agent.manager_side._uplink is None
+            assert await hall.deposit(at.handover(at.claim(key=None))) == ""
+            await hall.login()
+            assert (await hall.ask("commission-adopt", session=hall.session, manager=NUMBER))["reason"] == ""
+            async with asyncio.timeout(30):
+                await hall.agent.onsite.taken_over.wait()
+        async with at.running() as hall:
+            assert hall.agent.manager_side._uplink == Uplink("mqtt://127.0.0.1:1")
+
+    asyncio.run(play())

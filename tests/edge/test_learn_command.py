@@ -165,6 +165,8 @@ def test_a_change_of_manager_with_the_process_started_again(at: Commissioned) ->
             tried = counts["tried"]
             await until(lambda: counts["tried"] >= tried + 20, "it goes on")
             assert (await ask(at.made, "commission-view"))["epoch"] == 2
+            alarms = (await ask(at.made, "events", result="alarm"))["events"]
+            assert [alarm["reason"] for alarm in alarms if alarm["reason"] in ("agent", "log")] == []
         finally:
             for task in (storming, serving):
                 task.cancel()

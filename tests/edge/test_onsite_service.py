@@ -233,6 +233,26 @@ def test_a_new_password_counts_at_once(at: Commissioned) -> None:
     assert (at.made.keys / "password.toml").stat().st_mode & 0o777 == 0o600
 
 
+def test_looking_keeps_no_session_open(at: Commissioned) -> None:
+    """A page that was left open looks on; after 15 minutes without a hand on it the password is needed again."""
+
+    async def play() -> None:
+        async with at.running() as hall:
+            await hall.login()
+            for _ in range(14):
+                await hall.wait(60_000)
+                assert (await hall.view())["signed_in"]
+            assert (await hall.ask("commission-adjust", session=hall.session, steps=1))["reason"] == ""
+            for _ in range(14):
+                await hall.wait(60_000)
+                assert (await hall.view())["signed_in"]
+            await hall.wait(60_000)
+            assert not (await hall.view())["signed_in"]
+            assert (await hall.ask("commission-adjust", session=hall.session, steps=1))["reason"] == "password"
+
+    asyncio.run(play())
+
+
 def test_a_start_that_came_with_the_hand_over_begins(at: Commissioned) -> None:
     """A controller without screen: the sealed password is tried as one that was typed; nothing of it is kept."""
     start = statements.Start(NUMBER, PASSWORD, HALL, 60)
