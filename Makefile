@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full check bench clean system
+.PHONY: help setup demo test test-full check bench clean system system-full
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -18,7 +18,7 @@ test: .venv/.dev system ## what CI runs: checks and quick sizes
 	@$(MAKE) --no-print-directory check >&2
 	@$(BIN)/python -m pytest -q -m "not full" -n 2 --dist loadfile $(ARGS)
 
-test-full: .venv/.dev system ## the long sizes of the requirements as well
+test-full: .venv/.dev system system-full ## the long sizes of the requirements as well
 	@$(BIN)/python -m pytest -q $(ARGS)
 
 system: ## what the tests use of Debian: chromium, mosquitto; root installs what is missing
@@ -27,6 +27,13 @@ system: ## what the tests use of Debian: chromium, mosquitto; root installs what
 	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get -qq update >&2 && \
 	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >&2; } || \
 	  { echo "the tests need$$missing: apt install$$missing" >&2; exit 69; }
+
+system-full: ## and for the long sizes: nats-server and PostgreSQL
+	@missing=; PATH="$$PATH:/usr/sbin" command -v nats-server >/dev/null || missing=nats-server; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$$missing postgresql"; \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get -qq update >&2 && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >&2; } || \
+	  { echo "the long sizes need $$missing: apt install $$missing" >&2; exit 69; }
 
 check: .venv/.dev ## style and types
 	@$(BIN)/ruff check --quiet .

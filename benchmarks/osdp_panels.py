@@ -133,7 +133,7 @@ def _recorder(folder: Path) -> Recorder:
     def trouble(detail: str) -> None:
         print(f"the log: {detail}", file=sys.stderr)
 
-    return Recorder(EventLog.open(folder / "events.db"), trouble, lambda late: None, lambda: None)
+    return Recorder(EventLog.open(folder / "events.db"), trouble, lambda late: None, lambda seqs, events: None)
 
 
 async def _commit_ms(recorder: Recorder) -> float:

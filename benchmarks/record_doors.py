@@ -29,7 +29,7 @@ def doors_at_once(path: Path, doors: int, seconds: float) -> Together:
 
 
 async def _together(log: EventLog, doors: int, seconds: float) -> Together:
-    recorder = Recorder(log, lambda detail: None, lambda late: None, lambda: None)
+    recorder = Recorder(log, lambda detail: None, lambda late: None, lambda seqs, events: None)
     began_with, first_commit = log.last_seq, log.commits
     end = time.perf_counter() + seconds
 

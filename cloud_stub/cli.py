@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from cloud_stub import dat_file, database, folder, ingest_command, order_options
 from cloud_stub.errors import CloudError, UsageError
-from cloud_stub.transfers import commands as transfers
+from cloud_stub.transfers import options as transfer_options
 
 BEGINNERS = ("import", "serve", "broker-config", "manager")  # a data folder that is not there is made by these alone
 EXAMPLES = """\
@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="one object")
     order_options.add(commands, place)
     dat_file.add(commands, place)
-    transfers.add(commands, place)
+    transfer_options.add(commands, place)
     commands.add_parser("metrics", parents=[place], help="figures for Prometheus, as the page /metrics has them")
     return parser
 

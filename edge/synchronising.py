@@ -18,6 +18,7 @@ from edge.uplink.sync import (
     DOWN_POLICY,
     Acknowledged,
     CommandReady,
+    ConnectAgain,
     NeedEvents,
     PolicyReady,
     Publish,
@@ -159,6 +160,9 @@ class Synchroniser:
                 case Publish(suffix, payload, qos):
                     if self._line is not None:
                         self._line.publish(suffix, payload, qos)
+                case ConnectAgain():
+                    if self._line is not None:
+                        self._line.connect_again()
                 case Refused(kind, reason, message):
                     self._refused(kind, reason, message)
                 case NeedEvents() | Acknowledged() | PolicyReady() | CommandReady():

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from firmware_sim import door_command
+from firmware_sim import door_command, fleet_command
 from firmware_sim.demo import Demo, DemoError, dump, play, report_line
+from firmware_sim.fleet_sites import FleetError
 from firmware_sim.presenting import converse
 from firmware_sim.screen import Screen
 
@@ -19,6 +20,7 @@ EXAMPLES = """examples:
   vantail-sim demo                                  the example residence, its day, then you
   vantail-sim demo --script                         the day alone; exit 0 only if all was as expected
   vantail-sim demo --building DIR --day FILE --script --json
+  vantail-sim fleet --controllers 100 --events-per-s 50
   vantail-sim door --config agent.toml              a page with the doors of a running agent
 """
 BUILDING = Path("examples/clos-des-dunes")
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return asyncio.run(_until_told(options))
-    except DemoError as error:
+    except (DemoError, FleetError) as error:
         print(f"vantail-sim: {error}", file=sys.stderr)
         return os.EX_DATAERR
     except door_command.DoorError as error:
@@ -40,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return os.EX_OSERR
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
+
+
+def _fail(said: str, code: int) -> int:
+    """One line, whatever was typed or is in a file: what would move the cursor is left out."""
+    print("vantail-sim: " + "".join(each if each.isprintable() else " " for each in said), file=sys.stderr)
+    return code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--dir", type=Path, default=Path(".demo"), help="where everything is kept (default .demo)")
     demo.set_defaults(run=_demo)
     door_command.add(commands)
+    fleet_command.add(commands)
     return parser
 
 

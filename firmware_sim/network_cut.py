@@ -6,6 +6,8 @@ import socket
 HOST = "127.0.0.1"
 CHUNK_BYTES = 64 * 1024
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
 
 class NetworkCut:
     """Forwards connections to a port on loopback until it is cut."""
@@ -71,8 +73,12 @@ class NetworkCut:
             far_writer.transport.abort()
             return
         self._open |= {writer, far_writer}
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        await self._carry((reader, writer), (far_reader, far_writer))
         self._open -= {writer, far_writer}
+
+    async def _carry(self, near: Streams, far: Streams) -> None:
+        """Both ways, until both are over."""
+        await asyncio.gather(self._pump(near[0], far[1]), self._pump(far[0], near[1]))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -19,6 +19,6 @@ from cloud_stub.transfers.commands import run_manager, run_transfer
 
 __all__ = [
     "run_ask", "run_broker_config", "run_dat", "run_enrol_token", "run_erase", "run_events", "run_forgive", "run_hold",
-    "run_import", "run_ingest", "run_lockdown", "run_manager", "run_metrics", "run_open", "run_provision", "run_publish", "run_purge",
-    "run_release", "run_revoke", "run_serve", "run_status", "run_transfer", "run_unhold",
+    "run_import", "run_ingest", "run_lockdown", "run_manager", "run_metrics", "run_open", "run_provision",
+    "run_publish", "run_purge", "run_release", "run_revoke", "run_serve", "run_status", "run_transfer", "run_unhold",
 ]  # fmt: skip

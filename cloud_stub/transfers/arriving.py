@@ -17,7 +17,7 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 
 from cloud_stub import folder
-from cloud_stub.errors import ConfigError, DataError
+from cloud_stub.errors import ConfigError, DataError, FolderError
 from cloud_stub.residences import archive, publishing
 from cloud_stub.residences.models import Controller, DoorMode, Site
 from cloud_stub.transfers import history, number, package
@@ -170,10 +170,13 @@ def _release_by(arrival: Arrival, signed: bytes) -> Release | None:
 
 
 def keep_secret(site: Site, secret: bytes) -> None:
-    """Keep it for the claims."""
+    """Keep it for the claims. FolderError."""
     path = _secret_path(site)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    folder.write_private(path, secret.hex() + "\n")
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.write_private(path, secret.hex() + "\n")
+    except OSError as error:
+        raise FolderError(f"{path}: {error.strerror}; free space or check its owner") from error
 
 
 def secret_of(site: Site) -> bytes:

@@ -3,15 +3,13 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cloud_stub.errors import DataError, FolderError, MissingInputError
+from cloud_stub.folder import read_secret
+from cloud_stub.residences.models import Controller
 from edge.uplink.statements import HANDOVER
 from edge.uplink.transfer_file import CONTROLLER, Header, Item, TransferError, replacing, save
 from edge.uplink.transfer_file import read as read_dat
-
-if TYPE_CHECKING:
-    from cloud_stub.residences.models import Controller
 
 
 def check_free(path: Path, is_forced: bool) -> None:
@@ -50,12 +48,19 @@ def read(path: Path, most: int) -> bytes:
     return raw
 
 
+def read_password(path: Path) -> str:
+    """The one line of a file that only its owner may read. MissingInputError, ConfigError."""
+    if not path.is_file():
+        raise MissingInputError(f"{path}: no such file; write the controller's password into it")
+    return read_secret(path)
+
+
 def handover_item(statement: bytes) -> Item:
     """What goes into a DAT file."""
     return Item(HANDOVER, statement)
 
 
-def write_dat(path: Path, controller: "Controller", items: Iterable[Item], now: datetime) -> None:
+def write_dat(path: Path, controller: Controller, items: Iterable[Item], now: datetime) -> None:
     """FolderError, DataError."""
     header = Header(CONTROLLER, controller.site.slug, controller.slug, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
     try:

@@ -35,8 +35,8 @@ class Departure(models.Model):
 
 
 class Arrival(models.Model):
-    """A residence that came. `former_key`: the manager's before us, public, hex. `releases`: its signed statements, hex,
-    by the epoch (as text) to which each leads. `key`: the commissioning key, a pass like others until it is erased;
+    """A residence that came. `former_key`: the manager's before us, public, hex. `releases`: what it signed, hex, by
+    the epoch (as text) to which each leads. `key`: the commissioning key, a pass like others until it is erased;
     `key_ending`: the last digits of its number, which stay. `done_at`: every controller obeys us."""
 
     site = models.OneToOneField(Site, on_delete=models.CASCADE, related_name="arrival")

@@ -30,7 +30,7 @@ def from_plain(kind: Any, found: Any, where: str = "it") -> Any:
         inner = typing.get_args(kind)[0]
         return tuple(from_plain(inner, each, where) for each in _of(list, found, where))
     if dataclasses.is_dataclass(kind):
-        fields = _fields(kind)
+        fields = _fields(typing.cast(type, kind))
         if len(_of(list, found, where)) != len(fields):
             raise PlainError(f"{where} has not the fields of this release")
         values = {name: from_plain(each, one, name) for (name, each), one in zip(fields, found, strict=True)}
@@ -45,13 +45,13 @@ def from_plain(kind: Any, found: Any, where: str = "it") -> Any:
 
 
 @cache
-def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
+def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
     hints = typing.get_type_hints(kind)
     return tuple((field.name, hints[field.name]) for field in dataclasses.fields(kind))
 
 
 def _of(kind: type, found: Any, where: str) -> Any:
-    if type(found) is not kind or (kind is str and "\0" in found):
+    if type(found) is not kind or (isinstance(found, str) and "\0" in found):
         raise PlainError(f"{where} is not what the field stands for")
     return found
 

@@ -1,7 +1,8 @@
-"""How far a change of manager is: which controllers obey us, and after the last one the end of the commissioning key."""
+"""How far a change of manager is: which controllers obey us; after the last one, the end of the commissioning key."""
 
 import logging
 from datetime import datetime
+
 from django.db import transaction
 
 from cloud_stub.errors import ConfigError, UsageError
@@ -97,8 +98,8 @@ def heard(controller: Controller) -> None:
         with transaction.atomic():
             waiting = Arrival.objects.filter(site=controller.site_id, done_at=None).select_related("site", "key")
             arrival = waiting.first()
-            if arrival is not None and controller.last_contact is not None:
-                settle(arrival, controller.last_contact)
+            if arrival is not None and controller.last_contact is not None and settle(arrival, controller.last_contact):
+                controller.refresh_from_db(fields=["revision", "digest"])  # what it is answered next is the new policy
     except Exception as error:
         _log.error("%s: the change of manager could not be ended: %s", controller.slug, type(error).__name__)
 

@@ -38,7 +38,7 @@ def text(site: Site, manager: Manager, now: datetime) -> str:
 def status(site: Site, now: datetime) -> dict[str, Any]:
     """How far it is; ends what is done. Keys: site, leaves, comes, each None where that is not so."""
     departure, arrival = Departure.objects.filter(site=site).first(), Arrival.objects.filter(site=site).first()
-    if arrival is not None and not arrival.withdrawn_at:
+    if arrival is not None:
         progress.settle(arrival, now)
     return {
         "site": site.slug,
@@ -78,7 +78,7 @@ def _coming(arrival: Arrival, boxes: list[Controller], now: datetime) -> dict[st
         "controllers": [{"controller": box.slug, "done": progress.is_done(box)} for box in boxes],
         "key": {
             "ending": arrival.key_ending,
-            "marked": arrival.key_id is not None,
+            "marked": arrival.key is not None,
             "erased": erased and erased.isoformat(),
         },
     }

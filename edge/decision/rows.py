@@ -278,6 +278,29 @@ def key_of(data):
     return bytes(data[:at])
 
 
+def checked_key(data):
+    """The key of a packed row that can be unpacked. RowError for any other."""
+    if _is_credential(data):  # nearly all rows are these: looked at without unpacking, six times as fast
+        return bytes(data[:CREDENTIAL_KEY_SIZE])
+    unpack(data)
+    return key_of(data)
+
+
+def _is_credential(data):
+    """Whether it is a credential's whole row, with its two texts at the end. False leaves it open."""
+    if len(data) < _CREDENTIAL_OUTPUT + 4 or data[0] != CREDENTIAL:
+        return False
+    holder = _CREDENTIAL_OUTPUT + 2 + data[_CREDENTIAL_OUTPUT] * 256 + data[_CREDENTIAL_OUTPUT + 1]
+    if len(data) < holder + 2 or len(data) != holder + 2 + data[holder] * 256 + data[holder + 1]:
+        return False
+    try:
+        bytes(data[_CREDENTIAL_OUTPUT + 2 : holder]).decode()
+        bytes(data[holder + 2 :]).decode()
+    except ValueError:
+        return False
+    return True
+
+
 def cut_credential(data):
     """(medium, number, what it shares with others: bytes) of a packed credential, without unpacking it: a million
     rows are cut where one unpack would take ten times as long. The row must be a credential's."""

@@ -147,8 +147,7 @@ class _Stage:
 
 def _key_of_row(row: bytes) -> bytes:
     try:
-        policy_rows.unpack(row)
-        return policy_rows.key_of(row)
+        return policy_rows.checked_key(row)
     except policy_rows.RowError as error:
         raise WireError(wire.MALFORMED, f"{_row_name(row)}: {error}") from None
 

@@ -34,6 +34,8 @@ DOWN = {DOWN_POLICY: wire.POLICY, DOWN_ACK: wire.ACK, DOWN_CHALLENGE: wire.CHALL
 STALE = "challenge"  # a command whose challenge is not ours, was used, or is older than 10 s
 HELLO_UNHEARD_MS = 20_000  # until the manager answered one on this connection
 HELLO_MS = 300_000
+DEAF_HELLOS = 4  # in a row without a word from the manager: another connection; twice as many each further time
+DEAF_HELLOS_MAX = 256
 HELLO_LEAST_MS = 5_000  # between two hellos that something refused or missing asks for
 PARTS_WAIT_MS = 15_000  # parts of a policy that do not come: say hello, the manager sends them again
 REFUSED_QUIET_MS = 600_000  # an attacker on the broker must not fill the log with his refusals
@@ -76,6 +78,10 @@ class CommandReady(NamedTuple):
     command: Command
 
 
+class ConnectAgain(NamedTuple):
+    """Nobody has answered on this connection for so long that it may be deaf: make another one."""
+
+
 class Encoded(NamedTuple):
     """Events as they go out: the message, and how many of `stretch` it takes; b"" and 0 where there are none."""
 
@@ -93,7 +99,7 @@ class Refused(NamedTuple):
     times: int
 
 
-Action = Publish | NeedEvents | Acknowledged | PolicyReady | CommandReady | Refused
+Action = Publish | NeedEvents | Acknowledged | PolicyReady | CommandReady | ConnectAgain | Refused
 
 
 class Sync:
@@ -133,6 +139,8 @@ class Sync:
         self._hello_ms: int | None = None  # when the next hello is due
         self._last_hello_ms: int | None = None
         self._parts_ms: int | None = None  # when waiting for the missing parts ends
+        self._unanswered = 0  # hellos in a row
+        self._deaf_at = DEAF_HELLOS
         self._untaken = 0  # policies in a row that the store did not take
         self._refused: Counter[str] = Counter()
         self._unsaid: Counter[tuple[str, str]] = Counter()
@@ -257,20 +265,24 @@ class Sync:
 
     def received(self, suffix: str, payload: bytes | policy_parts.CheckedPart, now_ms: int) -> list[Action]:
         """A message came; suffix: its topic without the controller's prefix. A part of a policy may be `checked`."""
+        actions: list[Action] | None = None
         try:
             if suffix == DOWN_POLICY:
-                return self._take_policy(payload, now_ms)
-            if isinstance(payload, bytes) and suffix in DOWN:
+                actions = self._take_policy(payload, now_ms)
+            elif isinstance(payload, bytes) and suffix in DOWN:
                 take = {
                     DOWN_ACK: self._take_ack,
                     DOWN_CHALLENGE: self._take_challenge,
                     DOWN_COMMAND: self._take_command,
                 }[suffix]
-                return take(payload, now_ms)
+                actions = take(payload, now_ms)
         except WireError as error:
             return self._refuse(DOWN[suffix], error, now_ms)
-        self._counts["ignored_topics"] += 1
-        return []
+        if actions is None:
+            self._counts["ignored_topics"] += 1
+            return []
+        self._unanswered, self._deaf_at = 0, DEAF_HELLOS
+        return actions
 
     def command_done(self, command: Command, result: str, reason: str = "", status: str = "") -> list[Action]:
         """What became of a command: result "open", "denied" or "done"."""
@@ -374,7 +386,12 @@ class Sync:
             self._session,
             self._counts["hellos"],
         )
-        return [Publish(UP_HELLO, signing.encode_hello(hello, self._trust, self._key))]
+        said = Publish(UP_HELLO, signing.encode_hello(hello, self._trust, self._key))
+        self._unanswered += 1
+        if self._unanswered <= self._deaf_at:
+            return [said]
+        self._unanswered, self._deaf_at = 0, min(2 * self._deaf_at, DEAF_HELLOS_MAX)
+        return [ConnectAgain()]
 
     @property
     def _revision(self) -> int:

@@ -62,19 +62,32 @@ class World:
         self._queue, self._order = [], 0
         self.log = world.day_of_events(log_size, seed)
         self.refused, self.applied = [], []
-        self.manager = ModelManager(self._to_edge)
+        self.manager = self._make_manager()
         self.manager.events = self.log[:acked]
         self.up = False
-        self.sync = sync.Sync(
+        self.silent = False  # half-open: nothing passes, and neither end has noticed
+        self.acked, self.version, self.digest = acked, (world.EPOCH, 1), bytes(32)  # as they are on disk
+        self.lives = 0  # starts of the agent
+        self.sync = self._make_sync()
+
+    def _make_manager(self):
+        return ModelManager(self._to_edge)
+
+    def _make_sync(self):
+        """The agent starts: what it knows is what was on disk."""
+        self.lives += 1
+        return sync.Sync(
             world.EDGE_TRUST,
             world.DEVICE_KEY,
             log_id=world.LOG_ID,
-            last_seq=log_size,
-            acked=acked,
-            version=(world.EPOCH, 1),
-            digest=bytes(32),
+            last_seq=len(self.log),
+            acked=self.acked,
+            version=self.version,
+            digest=self.digest,
             boot_id="boot",
             software="test",
+            session=self.lives.to_bytes(8, "big"),
+            random_bytes=self.chance.randbytes,
         )
 
     # --- time -------------------------------------------------------------------------------------------------
@@ -103,7 +116,7 @@ class World:
     # --- network ----------------------------------------------------------------------------------------------
 
     def _send(self, call, *arguments):
-        if self.chance.random() < self.network.loss:
+        if self.silent or self.chance.random() < self.network.loss:
             return
         for _ in range(2 if self.chance.random() < self.network.repeat else 1):
             self.after(self.chance.randrange(1, self.network.delay_ms + 1), call, *arguments)
@@ -112,11 +125,11 @@ class World:
         self._send(self._arrive, suffix, raw)
 
     def _arrive(self, suffix, raw):
-        if self.up:
+        if self.up and not self.silent:
             self._perform(self.sync.received(suffix, raw, self.now_ms))
 
     def connect(self):
-        self.up = True
+        self.up, self.silent = True, False
         self._perform(self.sync.connected(self.now_ms))
 
     def disconnect(self):
@@ -132,21 +145,39 @@ class World:
                 self._send(self.manager.take, action.suffix, action.payload)
             elif isinstance(action, sync.NeedEvents):
                 found = self.log[action.first_seq - 1 : action.first_seq - 1 + action.limit]
-                self.after(self.chance.randrange(1, 30), self._answer, action.first_seq, found)
+                self._work(30, self._answer, action.first_seq, found)
             elif isinstance(action, sync.Acknowledged):
                 assert action.up_to <= len(self.manager.events), "acknowledged what is not committed"
+                self.acked = action.up_to
             elif isinstance(action, sync.PolicyReady):
-                self.after(self.chance.randrange(1, 200), self._apply, action.delta)
+                self._work(200, self._apply, action.delta)
+            elif isinstance(action, sync.ConnectAgain):
+                self.disconnect()
+                self.after(1_000, self.connect)
+            elif isinstance(action, sync.CommandReady):
+                self._work(50, self._carry_out, action.command)
             else:
                 self.refused.append(action)
         self._plan_tick()
+
+    def _work(self, most_ms, call, *arguments):
+        """What takes a while, and is gone if the agent is killed meanwhile."""
+        self.after(self.chance.randrange(1, most_ms), self._unless_killed, self.lives, call, arguments)
+
+    def _unless_killed(self, life, call, arguments):
+        if life == self.lives:
+            call(*arguments)
 
     def _answer(self, first_seq, found):
         self._perform(self.sync.events_read(first_seq, found, self.now_ms))
 
     def _apply(self, delta):
         self.applied.append(delta.to_revision)
-        self._perform(self.sync.policy_changed((delta.epoch, delta.to_revision), delta.digest, self.now_ms))
+        self.version, self.digest = (delta.epoch, delta.to_revision), delta.digest
+        self._perform(self.sync.policy_changed(self.version, self.digest, self.now_ms))
+
+    def _carry_out(self, command):
+        raise AssertionError(f"nobody commanded {command.request!r}")
 
     def record(self, event):
         seq = len(self.log) + 1

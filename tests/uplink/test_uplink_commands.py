@@ -1,5 +1,6 @@
 """Commands: fresh by a challenge of the controller's own, done once, and answered. Row Y4."""
 
+import itertools
 import random
 
 import pytest
@@ -158,3 +159,21 @@ def test_without_a_seal_key_nothing_but_hellos_leaves():
     assert one.received("down/challenge", asked(), NOW) == []
     assert one.noticed(one.notice(world.NOTICE)) == []
     assert one.status()["sealed"] is False
+
+
+def test_a_line_on_which_nobody_answers_is_made_anew():
+    """Some broker's subscription may be deaf. After four hellos in a row without a word another connection is made,
+    later each time; a word from the manager takes the count back."""
+    one = machine()
+    hellos, again, now_ms = 1, [], NOW
+    while now_ms < NOW + 3_600_000:
+        now_ms = one.next_deadline()
+        for action in one.tick(now_ms):
+            hellos += action[:1] == ("up/hello",)
+            if isinstance(action, sync.ConnectAgain):
+                again.append(hellos)
+                one.connected(now_ms)
+                hellos += 1
+    assert [later - before for before, later in itertools.pairwise([0, *again])][:4] == [4, 8, 16, 32]
+    one.received("down/ack", signing.encode_ack(world.LOG_ID, 0, world.CLOUD_TRUST, world.MANAGER_KEY), now_ms)
+    assert one._deaf_at == sync.DEAF_HELLOS

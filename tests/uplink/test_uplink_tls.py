@@ -44,7 +44,7 @@ async def until(condition, what):
 def _impatient(monkeypatch):
     """Both sides try again at once: the pauses between attempts are not what is looked at here."""
     monkeypatch.setattr(mqtt, "_RECONNECT_S", (0.05, 0.1))
-    monkeypatch.setattr(broker, "WORK_EVERY_S", 0.05)
+    monkeypatch.setattr(broker, "DUE_EVERY_S", 0.05)
 
 
 class Place:
@@ -81,11 +81,14 @@ class CloudSide:
 
     def __init__(self, place: Place) -> None:
         self.came, self.errors, self._said = [], [], []
-        work = Work(self._message, self._due, lambda error, what: self.errors.append(error), lambda count: None)
+        work = Work(self._messages, self._due, lambda error, what: self.errors.append(error), lambda count: None)
         address = BrokerAddress("localhost", place.port, True)
-        self.line = BrokerLine(address, "v1/+/+/up/#", work, ca_folder.client_context(place.data))
+        self.line = BrokerLine(address, ("v1/+/+/up/#",), work, ca_folder.client_context(place.data))
         self.line._client.reconnect_delay_set(0.05, 0.1)
         self.line.start()
+
+    def _messages(self, messages):
+        return [said for message in messages for said in self._message(*message)]
 
     def _message(self, topic, payload):
         self.came.append((topic, payload))
