@@ -21,7 +21,8 @@ class ImageError(ValueError):
 
 class Index:
     """An open image. Public: version (epoch, revision), digest, site, doors, readers, panels, schedules,
-    areas, lockdowns; each a dict by id. names_persons: whether events say who came. An index does not change: `changed` gives another one."""
+    areas, lockdowns; each a dict by id. names_persons: whether events say who came. An index does not change: `changed`
+    gives another one."""
 
     def __init__(self, buffer):
         if len(buffer) < policy.BODY or bytes(buffer[:4]) != policy.MAGIC:

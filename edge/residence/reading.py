@@ -87,6 +87,7 @@ def _read_all(folder: Path, table: Table, today: date, findings: Findings) -> Re
     return Residence(
         slug=head.slug, name=head.name, time_zone=head.zone.key, country=head.country, subdivision=head.subdivision,
         manager=head.manager, untrusted_allow=head.untrusted_allow, short_codes=head.short_codes,
-        names_persons=head.names_persons, week_types=week_types, holidays=holidays, blocks=blocks, controllers=controllers, panels=panels, areas=areas,
+        names_persons=head.names_persons, week_types=week_types, holidays=holidays, blocks=blocks,
+        controllers=controllers, panels=panels, areas=areas,
         profiles=profiles, companies=companies, providers=providers, tasks=tasks, flats=flats, passes=passes,
     )  # fmt: skip
