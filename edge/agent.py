@@ -47,7 +47,7 @@ from edge.storage.opening import OpenReport
 from edge.storage.policy_store import PolicyStore
 from edge.storage.state_store import StateStore
 from edge.succession import LOG_EPOCH, is_of_present, log_of_present, may_stay_in_force
-from edge.transferring import Transferring
+from edge.transferring import ASIDE, Transferring
 from edge.uplink.messages import Command
 
 SWITCH_S = 0.0002  # Python's 5 ms is what a door would wait for each thread that works, again and again
@@ -130,7 +130,14 @@ class Agent:
             self.manager_side.line_changed,
         )
         self.transferring = Transferring(
-            keys, clock, log, self._closed_logs, self.policy_care, lambda: self.manager_side.synchroniser
+            keys,
+            clock,
+            log,
+            self._closed_logs,
+            self.policy_care,
+            lambda: self.manager_side.synchroniser,
+            self.onsite.deposit,
+            Path(config.data) / ASIDE,
         )
         self.housekeeping = Housekeeping(
             log,
@@ -213,6 +220,7 @@ class Agent:
                 tasks.create_task(self.manager_side.run())
                 tasks.create_task(self.onsite.run())
                 tasks.create_task(self._later_enrolment.run())
+                tasks.create_task(self.transferring.take_up())
         except asyncio.CancelledError:
             was_told = True
             raise

@@ -3,6 +3,9 @@
 What is taken is checked and staged, one message after the other, and nothing of it counts before `dat-settle`: so a
 file that was cut short, edited, or is another controller's changes nothing. What is collected stays in the log until
 an acknowledgement comes, by whatever way.
+
+A file with a hand-over is a new manager's: the hand-over then waits, and what follows it in the file is put aside, to
+be taken once that manager is bound.
 """
 
 import asyncio
@@ -10,7 +13,7 @@ import base64
 import binascii
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from typing import Any
 from edge.answering import SOFTWARE
 from edge.clock import Clock, boot_id
 from edge.closed_logs import ClosedLogs, Stand
+from edge.commissioning.refusals import NOT_STORED
 from edge.console.api import BadRequestError
 from edge.decision.policy import VerifiedDelta
 from edge.keyring import Keyring
@@ -30,22 +34,27 @@ from edge.uplink import signing, wire
 from edge.uplink.messages import Ack, Hello
 from edge.uplink.policy_parts import PolicyParts, check_policy_part
 from edge.uplink.sync import DOWN_ACK
+from edge.uplink.transfer_file import CONTROLLER, HANDOVER, KINDS, MAX_FILE, Header, Item, TransferError, read, save
 from edge.uplink.wire import WireError
 
 STAGED_S = 60.0  # without another word, what was taken is let go
 MOST_LOGS = 1000  # that one file acknowledges
 BATCHES = 8  # of events in one answer
+ASIDE = "after-handover.dat"  # in the data folder
 QUIET_S = 600.0  # somebody with a wrong file must not fill the log with its refusals
 
 
 class _Staged:
-    """What one file has brought so far. delta: the whole policy, once it is here. acks: by log, the furthest."""
+    """What one file has brought so far. delta: the whole policy, once it is here. acks: by log, the furthest.
+    handover: a hand-over, b"" for none; later: what came behind it."""
 
     def __init__(self, transfer: str) -> None:
         self.transfer = transfer
         self.parts = PolicyParts()
         self.delta: VerifiedDelta | None = None
         self.acks: dict[bytes, tuple[Ack, bytes]] = {}
+        self.handover = b""
+        self.later: list[Item] = []
 
 
 class Transferring:
@@ -60,10 +69,13 @@ class Transferring:
         closed_logs: ClosedLogs,
         policy: PolicyCare,
         synchroniser: Callable[[], Synchroniser | None],
+        deposit: Callable[[bytes], Awaitable[str]],
+        aside: Path,
     ) -> None:
         self._key, self._trust = keys.device_key, keys.manager.trust(keys.device_key)
         self._clock, self._log, self._closed_logs, self._policy = clock, log, closed_logs, policy
-        self._synchroniser = synchroniser
+        self._synchroniser, self._deposit, self._aside = synchroniser, deposit, aside
+        self._header = Header(CONTROLLER, keys.manager.site, keys.manager.controller, "put aside")
         self._staged: _Staged | None = None
         self._forgetting: asyncio.TimerHandle | None = None
         self._said_s: dict[tuple[str, str], float] = {}
@@ -78,11 +90,11 @@ class Transferring:
     # --- what a file brings -----------------------------------------------------------------------------------
 
     async def _answer_take(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """{transfer: any text, the same for all of a file, kind: "policy" or "ack", message: base64} → {refused: None},
-        or why ({kind, reason, message}); then nothing of that file is staged any more."""
+        """{transfer: any text, the same for all of a file, kind: "handover", "policy" or "ack", message: base64} →
+        {refused: None}, or why ({kind, reason, message}); then nothing of that file is staged any more."""
         transfer, kind, raw = _transfer_of(request), str(request.get("kind")), _message_of(request)
-        if kind not in (wire.POLICY, wire.ACK):
-            raise BadRequestError(f"kind: a file brings {wire.POLICY} and {wire.ACK}")
+        if kind not in KINDS[CONTROLLER]:
+            raise BadRequestError(f"kind: a file brings {', '.join(KINDS[CONTROLLER])}")
         async with self._alone:
             if self._staged is None or self._staged.transfer != transfer:
                 self._staged = _Staged(transfer)
@@ -95,6 +107,14 @@ class Transferring:
         return {"refused": None}
 
     async def _take(self, staged: _Staged, kind: str, raw: bytes) -> None:
+        if kind == HANDOVER:
+            staged.handover = raw
+            return
+        if staged.handover:
+            staged.later.append(Item(kind, raw))
+            if sum(len(item.message) for item in staged.later) > MAX_FILE:
+                raise WireError(wire.OVERSIZED, f"more than {MAX_FILE >> 20} MiB behind a hand-over")
+            return
         if kind == wire.POLICY:
             part = await asyncio.to_thread(check_policy_part, raw, self._trust)
             staged.delta = staged.parts.add(part, self._trust, self._revision) or staged.delta
@@ -107,20 +127,50 @@ class Transferring:
             staged.acks[ack.log_id] = ack, raw
 
     async def _answer_settle(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """{transfer} → {policy: {before, after, outcome, why}, logs: [{log, before, after, outcome, why}]}. before,
-        after: [epoch, revision], or what is acknowledged. outcome of the policy: "applied", "in-force" (it was before),
-        "none", "refused"; of a log: "taken", "known" (before), "absent", "refused"."""
+        """{transfer} → {policy: {before, after, outcome, why}, logs: [{log, before, after, outcome, why}], handover}.
+        before, after: [epoch, revision], or what is acknowledged. outcome of the policy: "applied", "in-force" (it was
+        before), "none", "refused"; of a log: "taken", "known" (before), "absent", "refused". handover: None where there
+        was none, "" where it waits now, or why not."""
         transfer = _transfer_of(request)
         async with self._alone:
             staged, self._staged = self._staged, None
             if staged is None or staged.transfer != transfer:
                 raise BadRequestError("nothing of this file is here any more; apply it again, alone")
-            policy = await self._apply(staged)
-            logs: list[dict[str, Any]] = []
-            if policy["outcome"] != "refused" and staged.acks:
-                closed = await self._closed_logs.longest()
-                logs = [await self._acknowledge(ack, raw, closed) for ack, raw in staged.acks.values()]
-            return {"policy": policy, "logs": logs}
+            handover = await self._hand_over(staged) if staged.handover else None
+            return {**await self._settle(staged), "handover": handover}
+
+    async def _settle(self, staged: _Staged) -> dict[str, Any]:
+        policy = await self._apply(staged)
+        logs: list[dict[str, Any]] = []
+        if policy["outcome"] != "refused" and staged.acks:
+            closed = await self._closed_logs.longest()
+            logs = [await self._acknowledge(ack, raw, closed) for ack, raw in staged.acks.values()]
+        return {"policy": policy, "logs": logs}
+
+    async def _hand_over(self, staged: _Staged) -> str:
+        """What followed is put aside first: the hand-over may begin at once, and end in a new start."""
+        try:
+            await asyncio.to_thread(save, self._aside, self._header, staged.later)
+        except OSError:
+            return NOT_STORED
+        reason = await self._deposit(staged.handover)
+        if reason:
+            await asyncio.to_thread(self._aside.unlink, missing_ok=True)
+        return reason
+
+    async def take_up(self) -> None:
+        """At the start: what was put aside behind a hand-over is taken, if its manager is the one that is obeyed now;
+        else it waits on. What cannot be read is left alone."""
+        staged = _Staged(ASIDE)
+        async with self._alone:
+            try:
+                for item in await asyncio.to_thread(_read_aside, self._aside):
+                    await self._take(staged, item.kind, item.message)
+            except (OSError, TransferError, WireError):
+                return
+            done = await self._settle(staged)
+            if done["policy"]["outcome"] in ("applied", "in-force"):
+                await asyncio.to_thread(self._aside.unlink, missing_ok=True)
 
     async def _apply(self, staged: _Staged) -> dict[str, Any]:
         before, why = self._policy.version[0], ""
@@ -244,6 +294,11 @@ class Transferring:
             max(self._clock.moment().utc_ms, 0),
         )
         return await asyncio.to_thread(signing.encode_hello, hello, self._trust, self._key)
+
+
+def _read_aside(path: Path) -> list[Item]:
+    with path.open("rb") as file:
+        return list(read(file)[1])
 
 
 def _stand(log_id: bytes, acked: int, last_seq: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge.commands import dat_stick
 from edge.commands.options import a_path, takes_config
+from edge.commissioning.refusals import TEXTS
 from edge.config import load
 from edge.console.api import ApiError, call
 from edge.failures import CommandError
@@ -74,6 +75,9 @@ def _apply(options: argparse.Namespace) -> int:
     done = apply_file(place_of(options), options.file)
     if options.json:
         print(json.dumps(done))
+        return os.EX_OK
+    if done.get("handover") is not None:
+        print(f"{options.file}: a hand-over waits now; go on at the controller, or with: vantail learn")
         return os.EX_OK
     print(f"{options.file}: {policy_words(done['policy'])}")
     for log in done["logs"]:
@@ -147,7 +151,7 @@ def _check_addressee(place: Place, path: Path, header: Any) -> None:
     if header.reader != CONTROLLER:
         why = "it is for the manager, who takes it with: vantail-cloud dat import"
         raise DatRefusedError(path, FOREIGN, f"nothing was changed: {why}")
-    if (header.site, header.controller) != (place.site, place.controller):
+    if header.controller != place.controller or place.site not in ("", header.site):
         why = f"it is for {header.site}/{header.controller}, this is {place.site}/{place.controller}; take this one's"
         raise DatRefusedError(path, FOREIGN, f"nothing was changed: {why}")
 
@@ -162,6 +166,9 @@ def _take(place: Place, path: Path, transfer: str, number: int, item: "Item") ->
 
 def _check_outcome(path: Path, done: dict[str, Any]) -> None:
     policy = done["policy"]
+    if done.get("handover"):
+        said = TEXTS[done["handover"]]
+        raise DatRefusedError(path, done["handover"], f"nothing was changed: {said.what} {said.way_on}")
     if policy["outcome"] == "refused":
         raise DatRefusedError(path, POLICY, f"nothing was changed: {policy['why']}")
     wrong = [log for log in done["logs"] if log["outcome"] == "refused"]

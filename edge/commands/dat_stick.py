@@ -13,6 +13,7 @@ from edge.failures import CommandError
 MOST_FILES = 100  # of a folder that are looked at
 FRENCH = Path(__file__).parents[1] / "locale" / "fr" / "LC_MESSAGES" / "dat.po"
 TAKEN = "%(file)s: taken; policy %(policy)s is in force, %(count)d more events are acknowledged"
+WAITS = "%(file)s: a hand-over waits now; hold the commissioning key at the learning reader"
 REFUSED = "%(file)s: REFUSED, %(why)s"
 COLLECTED = "%(file)s: %(count)d events for the manager"
 NOTHING = "no file here was for this controller"
@@ -42,7 +43,10 @@ class Visit(NamedTuple):
 
     def lines(self, say: Callable[[str], str] = str) -> list[str]:
         """For people; say: translates."""
-        lines = [say(TAKEN) % {"file": name, **_taken_words(done)} for name, done in self.taken.items()]
+        lines = [
+            say(TAKEN if done.get("handover") is None else WAITS) % {"file": name, **_taken_words(done)}
+            for name, done in self.taken.items()
+        ]
         lines += [say(REFUSED) % {"file": name, "why": _why(reason, say)} for name, reason in self.refused.items()]
         lines += [say(COLLECTED) % {"file": name, "count": count} for name, count in self.collected.items()]
         lines = lines if self.taken or self.refused else [say(NOTHING), *lines]
@@ -84,7 +88,7 @@ def _files_for(folder: Path, site: str, controller: str) -> list[Path]:
                 header, _ = read(file)
         except (TransferError, OSError):
             continue
-        if (header.reader, header.site, header.controller) == (CONTROLLER, site, controller):
+        if (header.reader, header.controller) == (CONTROLLER, controller) and site in ("", header.site):
             found.append(path)
     return found
 

@@ -99,6 +99,10 @@ def write_file(path: Path, items: list[Item], site: str = SITE, controller: str 
     return path
 
 
+async def no_handover(raw: bytes) -> str:
+    raise AssertionError("nobody hands over here")
+
+
 class Desk:
     """In `folder`, opened anew each time, as after a start of the agent. To be made in a running loop."""
 
@@ -112,7 +116,9 @@ class Desk:
         self.care = PolicyCare(self.policies, self.said.append, lambda: None)
         self.alarms: list[str] = []
         self.closed = ClosedLogs(folder, lambda: 0, self.alarms.append)
-        self.transferring = Transferring(ends.keyring, self.clock, self.log, self.closed, self.care, lambda: None)
+        self.transferring = Transferring(
+            ends.keyring, self.clock, self.log, self.closed, self.care, lambda: None, no_handover, folder / "aside"
+        )
 
     async def ask(self, op: str, **request: object) -> dict:
         """As over the local API."""

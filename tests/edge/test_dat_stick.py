@@ -109,7 +109,8 @@ def test_what_is_no_folder_is_refused(folder):
 
 def test_every_text_is_translated():
     """What the file in French says is what the program may say, no more and no less, with the same places."""
-    texts = [dat_stick.TAKEN, dat_stick.REFUSED, dat_stick.COLLECTED, dat_stick.NOTHING, dat_stick.OTHER]
+    texts = [dat_stick.TAKEN, dat_stick.WAITS, dat_stick.REFUSED, dat_stick.COLLECTED, dat_stick.NOTHING]
+    texts += [dat_stick.OTHER]
     texts += dat_stick.WHY.values()
     french = parse(dat_stick.FRENCH.read_text("utf-8"))
     assert set(french) - {""} == set(texts)

@@ -1,6 +1,7 @@
 """Commissioning on site through the local API: the real agent, its readers' lights, its files; and the take-over."""
 
 import asyncio
+import base64
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from onsite_controller import CODE, HALL, KEY, NUMBER, PASSWORD, SIDE, Commissio
 
 from edge import keyring, onsite
 from edge.clock import SystemClock
+from edge.commands.dat import Place, apply_file
 from edge.commissioning import files, journal
 from edge.commissioning.refusals import TEXTS
 from edge.config import load
@@ -17,6 +19,7 @@ from edge.storage import restoring
 from edge.succession import LOG_EPOCH
 from edge.uplink import signing, statements
 from edge.uplink.keys import manager_text
+from edge.uplink.transfer_file import Header, Item, save
 
 
 @pytest.fixture(autouse=True)
@@ -370,3 +373,48 @@ def test_a_declared_time_outlives_a_restart_in_its_boot() -> None:
     assert again.moment().trusted
     with pytest.raises(ValueError, match="before"):
         clock.declare(0)
+
+
+def test_hand_over_and_policy_in_one_file(at: Commissioned, tmp_path: Path) -> None:
+    """The mini controller's way (H13, H14): one file brings the hand-over, which waits, and the new manager's policy,
+    which is put aside; after the key was held and the new start it is taken, without another visit. Before that, a
+    start changes nothing; and a wrong hand-over puts nothing aside."""
+    path = tmp_path / "hall-b.dat"
+    policy = [Item("policy", part) for part in at.policy(is_new=True, revision=1)]
+    save(path, Header("controller", "clos-des-dunes", "hall-b", "now"), [Item("handover", at.handover()), *policy])
+    aside = at.made.folder / "data" / "after-handover.dat"
+
+    async def before() -> None:
+        async with at.running() as hall:
+            wrong = [Item("handover", at.handover()[:-1] + b"?"), *policy]
+            assert (await taken(hall, wrong))["handover"] == "statement"
+            assert not aside.exists()
+            place = Place(Path(load(at.made.config).api), "clos-des-dunes", "hall-b")
+            done = await asyncio.to_thread(apply_file, place, path)
+            assert (done["handover"], done["policy"]["outcome"]) == ("", "none")
+        assert aside.exists()
+        async with at.running() as hall:  # a start in between
+            await hall.agent.settle()
+            assert hall.agent.controller.index.version == (1, 1)
+            assert await hall.login() == ""
+            assert await hall.arm() == ""
+            await learn(hall)
+            await taken_over(hall)
+        assert aside.exists()
+
+    async def taken(hall: Hall, items: list[Item]) -> dict:
+        for item in items:
+            message = base64.b64encode(item.message).decode()
+            assert (await hall.ask("dat-take", transfer="w", kind=item.kind, message=message))["refused"] is None
+        return await hall.ask("dat-settle", transfer="w")
+
+    async def after() -> None:
+        async with at.running() as hall:
+            await until(lambda: not aside.exists(), "what was put aside was taken")
+            await hall.agent.settle()
+            assert hall.agent.controller.index.version == (2, 1)
+            assert await hall.opens("badge", RESIDENT_B)
+            assert await hall.opens("code", CODE)
+
+    asyncio.run(before())
+    asyncio.run(after())
