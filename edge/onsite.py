@@ -31,7 +31,7 @@ from edge.storage.errors import StorageError
 from edge.storage.state_store import StateStore
 from edge.succession import clean_up, standing
 from edge.uplink import statements
-from edge.uplink.keys import ManagerTrust, load_manager, manager_text
+from edge.uplink.keys import KeyFileError, ManagerTrust, load_manager, manager_text
 from edge.uplink.wire import WireError
 
 DECLARED = "clock-declared"  # kept: the boot, and the installer's time's distance from its monotonic clock
@@ -118,8 +118,6 @@ class OnSite:
             reason = self._take(release, claim) or await self._keep_handover(raw, claim)
         if reason:
             return self._refused(reason)
-        said = claim or release
-        self._note("handover-received", f"epoch {said.epoch}" if said is not None else "")
         return await self._begin(start) if start is not None else ""
 
     # --- what the procedure asks for ----------------------------------------------------------------------------------
@@ -175,8 +173,10 @@ class OnSite:
             return True
         with contextlib.suppress(OSError, ValueError, files.StepError):
             clean_up(self._folder, self._keys.device_key)
-        path = self._folder / journal.MANAGER
-        return path.exists() and load_manager(path).epoch == claim.epoch
+        try:
+            return load_manager(self._folder / journal.MANAGER).epoch == claim.epoch
+        except KeyFileError:
+            return False
 
     def _manager_of(self, claim: statements.Claim) -> ManagerTrust:
         return ManagerTrust(

@@ -77,7 +77,7 @@ def test_from_password_to_the_new_manager_with_no_good_pass_refused(at: Commissi
             settled = await hall.take_policy(at.policy(is_new=False, revision=2))
             assert settled["policy"]["outcome"] == "refused"
             words = [reason for reason, _ in await hall.said()]
-            steps = ["handover-received", "learning-armed", "learning-done", "manager-bound"]
+            steps = ["handover-waits", "learning-armed", "learning-done", "manager-bound"]
             assert [word for word in words if word in steps] == steps
             return hall.agent.log.log_id, hall.agent.log.last_seq
 
