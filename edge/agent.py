@@ -47,7 +47,7 @@ from edge.storage.opening import OpenReport
 from edge.storage.policy_store import PolicyStore
 from edge.storage.state_store import StateStore
 from edge.succession import LOG_EPOCH, is_of_present, log_of_present, may_stay_in_force
-from edge.transferring import ASIDE, Transferring
+from edge.transferring import Transferring
 from edge.uplink.messages import Command
 
 SWITCH_S = 0.0002  # Python's 5 ms is what a door would wait for each thread that works, again and again
@@ -137,7 +137,7 @@ class Agent:
             self.policy_care,
             lambda: self.manager_side.synchroniser,
             self.onsite.deposit,
-            Path(config.data) / ASIDE,
+            Path(config.data),
         )
         self.housekeeping = Housekeeping(
             log,

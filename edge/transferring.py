@@ -11,6 +11,7 @@ be taken once that manager is bound.
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +22,17 @@ from typing import Any
 from edge.answering import SOFTWARE
 from edge.clock import Clock, boot_id
 from edge.closed_logs import ClosedLogs, Stand
-from edge.commissioning.refusals import NOT_STORED
+from edge.commissioning.refusals import (
+    EPOCH,
+    FOREIGN_CONTROLLER,
+    FOREIGN_SITE,
+    KEYLESS,
+    NEEDS_RELEASE,
+    NOT_STORED,
+    SECRET,
+    STATEMENT,
+    SUPERSEDED,
+)
 from edge.console.api import BadRequestError
 from edge.decision.policy import VerifiedDelta
 from edge.keyring import Keyring
@@ -40,7 +51,12 @@ from edge.uplink.wire import WireError
 STAGED_S = 60.0  # without another word, what was taken is let go
 MOST_LOGS = 1000  # that one file acknowledges
 BATCHES = 8  # of events in one answer
-ASIDE = "after-handover.dat"  # in the data folder
+ASIDE = "after-handover-"  # in the data folder, then the hand-over's hash
+MOST_ASIDE = 4
+MOST_LATER = 8192  # messages behind a hand-over
+NOT_WAITING = frozenset(
+    (STATEMENT, NEEDS_RELEASE, SUPERSEDED, KEYLESS, FOREIGN_SITE, FOREIGN_CONTROLLER, EPOCH, SECRET)
+)
 QUIET_S = 600.0  # somebody with a wrong file must not fill the log with its refusals
 
 
@@ -55,6 +71,7 @@ class _Staged:
         self.acks: dict[bytes, tuple[Ack, bytes]] = {}
         self.handover = b""
         self.later: list[Item] = []
+        self.later_bytes = 0
 
 
 class Transferring:
@@ -70,12 +87,11 @@ class Transferring:
         policy: PolicyCare,
         synchroniser: Callable[[], Synchroniser | None],
         deposit: Callable[[bytes], Awaitable[str]],
-        aside: Path,
+        data: Path,
     ) -> None:
         self._key, self._trust = keys.device_key, keys.manager.trust(keys.device_key)
         self._clock, self._log, self._closed_logs, self._policy = clock, log, closed_logs, policy
-        self._synchroniser, self._deposit, self._aside = synchroniser, deposit, aside
-        self._header = Header(CONTROLLER, keys.manager.site, keys.manager.controller, "put aside")
+        self._synchroniser, self._deposit, self._data = synchroniser, deposit, data
         self._staged: _Staged | None = None
         self._forgetting: asyncio.TimerHandle | None = None
         self._said_s: dict[tuple[str, str], float] = {}
@@ -112,8 +128,11 @@ class Transferring:
             return
         if staged.handover:
             staged.later.append(Item(kind, raw))
-            if sum(len(item.message) for item in staged.later) > MAX_FILE:
-                raise WireError(wire.OVERSIZED, f"more than {MAX_FILE >> 20} MiB behind a hand-over")
+            staged.later_bytes += len(raw)
+            if staged.later_bytes > MAX_FILE or len(staged.later) > MOST_LATER:
+                raise WireError(
+                    wire.OVERSIZED, f"more than {MAX_FILE >> 20} MiB or {MOST_LATER} messages behind a hand-over"
+                )
             return
         if kind == wire.POLICY:
             part = await asyncio.to_thread(check_policy_part, raw, self._trust)
@@ -149,28 +168,37 @@ class Transferring:
 
     async def _hand_over(self, staged: _Staged) -> str:
         """What followed is put aside first: the hand-over may begin at once, and end in a new start."""
+        path = self._data / f"{ASIDE}{hashlib.sha256(staged.handover).hexdigest()[:16]}.dat"
+        was_here = path.exists()
         try:
-            await asyncio.to_thread(save, self._aside, self._header, staged.later)
-        except OSError:
+            await asyncio.to_thread(_put_aside, path, staged.later)
+        except (OSError, TransferError):
             return NOT_STORED
         reason = await self._deposit(staged.handover)
-        if reason:
-            await asyncio.to_thread(self._aside.unlink, missing_ok=True)
+        if reason in NOT_WAITING and not was_here:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(path.unlink, missing_ok=True)
         return reason
 
     async def take_up(self) -> None:
         """At the start: what was put aside behind a hand-over is taken, if its manager is the one that is obeyed now;
-        else it waits on. What cannot be read is left alone."""
-        staged = _Staged(ASIDE)
+        else it waits on. Nothing of it may keep the agent from its work."""
         async with self._alone:
-            try:
-                for item in await asyncio.to_thread(_read_aside, self._aside):
-                    await self._take(staged, item.kind, item.message)
-            except (OSError, TransferError, WireError):
-                return
-            done = await self._settle(staged)
-            if done["policy"]["outcome"] in ("applied", "in-force"):
-                await asyncio.to_thread(self._aside.unlink, missing_ok=True)
+            for path in sorted(self._data.glob(f"{ASIDE}*.dat")):
+                try:
+                    await self._take_up(path)
+                except WireError:
+                    continue  # of another manager than ours
+                except Exception as error:
+                    self._policy.refused("aside", type(error).__name__, f"{path.name}: {error}")
+
+    async def _take_up(self, path: Path) -> None:
+        staged = _Staged(path.name)
+        for item in await asyncio.to_thread(_read_aside, path):
+            await self._take(staged, item.kind, item.message)
+        done = await self._settle(staged)
+        if done["policy"]["outcome"] in ("applied", "in-force"):
+            await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _apply(self, staged: _Staged) -> dict[str, Any]:
         before, why = self._policy.version[0], ""
@@ -294,6 +322,12 @@ class Transferring:
             max(self._clock.moment().utc_ms, 0),
         )
         return await asyncio.to_thread(signing.encode_hello, hello, self._trust, self._key)
+
+
+def _put_aside(path: Path, items: list[Item]) -> None:
+    for oldest in sorted(path.parent.glob(f"{ASIDE}*.dat"), key=lambda each: each.stat().st_mtime)[: -MOST_ASIDE + 1]:
+        oldest.unlink(missing_ok=True)
+    save(path, Header(CONTROLLER, "aside", "aside", ""), items)
 
 
 def _read_aside(path: Path) -> list[Item]:

@@ -117,7 +117,7 @@ class Desk:
         self.alarms: list[str] = []
         self.closed = ClosedLogs(folder, lambda: 0, self.alarms.append)
         self.transferring = Transferring(
-            ends.keyring, self.clock, self.log, self.closed, self.care, lambda: None, no_handover, folder / "aside"
+            ends.keyring, self.clock, self.log, self.closed, self.care, lambda: None, no_handover, folder
         )
 
     async def ask(self, op: str, **request: object) -> dict:

@@ -382,25 +382,31 @@ def test_hand_over_and_policy_in_one_file(at: Commissioned, tmp_path: Path) -> N
     path = tmp_path / "hall-b.dat"
     policy = [Item("policy", part) for part in at.policy(is_new=True, revision=1)]
     save(path, Header("controller", "clos-des-dunes", "hall-b", "now"), [Item("handover", at.handover()), *policy])
-    aside = at.made.folder / "data" / "after-handover.dat"
+
+    def aside() -> list[Path]:
+        return list((at.made.folder / "data").glob("after-handover-*"))
+
+    place = Place(Path(load(at.made.config).api), "clos-des-dunes", "hall-b")
 
     async def before() -> None:
         async with at.running() as hall:
             wrong = [Item("handover", at.handover()[:-1] + b"?"), *policy]
             assert (await taken(hall, wrong))["handover"] == "statement"
-            assert not aside.exists()
-            place = Place(Path(load(at.made.config).api), "clos-des-dunes", "hall-b")
+            assert aside() == []
             done = await asyncio.to_thread(apply_file, place, path)
             assert (done["handover"], done["policy"]["outcome"]) == ("", "none")
-        assert aside.exists()
+            assert (await taken(hall, wrong))["handover"] == "statement"  # another file, which takes nothing away
+        assert len(aside()) == 1
         async with at.running() as hall:  # a start in between
             await hall.agent.settle()
             assert hall.agent.controller.index.version == (1, 1)
             assert await hall.login() == ""
             assert await hall.arm() == ""
+            again = await asyncio.to_thread(apply_file, place, path)  # put in twice: what waits stays
+            assert again["handover"] == ""
             await learn(hall)
             await taken_over(hall)
-        assert aside.exists()
+        assert len(aside()) == 1
 
     async def taken(hall: Hall, items: list[Item]) -> dict:
         for item in items:
@@ -410,7 +416,7 @@ def test_hand_over_and_policy_in_one_file(at: Commissioned, tmp_path: Path) -> N
 
     async def after() -> None:
         async with at.running() as hall:
-            await until(lambda: not aside.exists(), "what was put aside was taken")
+            await until(lambda: not aside(), "what was put aside was taken")
             await hall.agent.settle()
             assert hall.agent.controller.index.version == (2, 1)
             assert await hall.opens("badge", RESIDENT_B)
@@ -418,3 +424,18 @@ def test_hand_over_and_policy_in_one_file(at: Commissioned, tmp_path: Path) -> N
 
     asyncio.run(before())
     asyncio.run(after())
+
+
+def test_what_was_put_aside_never_keeps_the_agent_from_its_work(at: Commissioned) -> None:
+    """Nonsense, an empty folder of that name, a file of nobody's: the doors work, and the log says what it was."""
+    data = at.made.folder / "data"
+    (data / "after-handover-1.dat").write_bytes(b"nonsense")
+    (data / "after-handover-2.dat").mkdir()
+
+    async def play() -> None:
+        async with at.running() as hall:
+            assert await hall.opens("badge", RESIDENT_B)
+            await hall.agent.settle()
+            assert [word for word, _ in await hall.said()].count("aside-refused") == 2
+
+    asyncio.run(play())
