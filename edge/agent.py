@@ -17,12 +17,12 @@ from edge.actuators import Actuators
 from edge.answering import SOFTWARE, Answers
 from edge.clock import Clock, boot_id
 from edge.closed_logs import ClosedLogs
-from edge.commanding import Asked, Commands
+from edge.commanding import Answered, Asked, Commands
 from edge.config import Config
 from edge.connectivity import Connectivity
 from edge.console.api import ApiServer
 from edge.decision import model, rows
-from edge.decision.chain import without_person
+from edge.decision.chain import is_personal, without_person
 from edge.decision.controller import Controller
 from edge.hardware import Hardware
 from edge.housekeeping import Housekeeping
@@ -70,6 +70,7 @@ class Agent:
         kept: dict[str, bytes],
         policies: Policies,
         request_lines: RequestLines | None = None,
+        may_send_log: bool = True,
     ) -> None:
         self.config = config
         self.keys = keys
@@ -113,7 +114,7 @@ class Agent:
         self.onsite = OnSite(config, keys, clock, kept, lambda: StateStore(self.log.database), self.submit, readers)
         self.answers = Answers(self)
         self.manager_side = ManagerSide(
-            uplink_of(config, keys, kept),
+            uplink_of(config, keys) if may_send_log else None,
             keys,
             clock,
             log,
@@ -127,7 +128,7 @@ class Agent:
             keys,
             clock,
             lambda what, detail: self.submit(model.Noted(what, "", "", detail)),
-            self.manager_side.line_changed,
+            self.manager_side.line_changed if may_send_log else lambda uplink: None,
         )
         self.transferring = Transferring(
             keys,
@@ -138,6 +139,7 @@ class Agent:
             lambda: self.manager_side.synchroniser,
             self.onsite.deposit,
             Path(config.data),
+            may_send_log,
         )
         self.housekeeping = Housekeeping(
             log,
@@ -168,7 +170,7 @@ class Agent:
             is_nominative=config.names_persons,
         )
         log = await asyncio.to_thread(open_log)
-        log, kept = await asyncio.to_thread(log_of_present, log, open_log, _mark_place(config), keys)
+        log, kept, not_closed = await asyncio.to_thread(log_of_present, log, open_log, _mark_place(config), keys)
         store = await asyncio.to_thread(PolicyStore.open, data / "policy.db")
         state = StateStore(log.database)
         clock.raise_floor(await asyncio.wrap_future(state.floor_ms()))
@@ -185,7 +187,7 @@ class Agent:
         if not trouble and policies.version < policies.floor:
             had, has = (".".join(map(str, version)) for version in (policies.floor, policies.version))
             trouble = f"policy.db has lost policy {had}, it holds {has}: a snapshot is needed"
-        agent = cls(config, keys, clock, log, kept, policies, request_lines)
+        agent = cls(config, keys, clock, log, kept, policies, request_lines, not not_closed)
         agent._recall_troubles(log.report, store.report)
         if kept.pop(RUNNING, b"") == clock.boot.encode():
             agent.submit(model.AgentAlarm("it ended without being told to, and was started again"))
@@ -194,6 +196,9 @@ class Agent:
         if restored:
             agent.submit(model.Noted("restored", "", "", restored.decode(errors="replace")))
             state.keep({restoring.RESTORED: b""})
+        if not_closed:
+            said = f"the new manager has no log yet, nothing is sent; free space, restart: {not_closed}"
+            agent.submit(model.LogAlarm(said))
         if log.doubt:
             agent.submit(model.LogAlarm(log.doubt))
         if trouble:
@@ -229,6 +234,7 @@ class Agent:
             self.hardware.release()
             await api.stop()
             await self.pairing.finish()
+            await self.recorder.close()
             if was_told:
                 StateStore(self.log.database).keep({RUNNING: b""})
             await asyncio.to_thread(self.log.close)
@@ -261,7 +267,9 @@ class Agent:
             if isinstance(happened, asyncio.Future):
                 happened.set_result(None)
             elif isinstance(happened, Asked):
-                happened.answer.set_result(self._handle(happened.value))
+                self._handle(happened.value, happened.answer)
+            elif self.actuators.is_stopping and not isinstance(happened, model.Tick):
+                continue  # a badge would get its green light and its record, and no open door
             elif isinstance(happened, Barrier):
                 self._spawn(self._answer_barrier(happened.number, set(self._performing)))
             else:
@@ -328,13 +336,13 @@ class Agent:
         index = self.controller.index
         return self.keys.code_key if index is None else self.keys.code_key_of(index.version[0])
 
-    async def ask(self, value: object) -> Sequence[object]:
-        """What the core answers to an input; it is performed like any other."""
-        answer: asyncio.Future[Sequence[object]] = asyncio.get_running_loop().create_future()
+    async def ask(self, value: object) -> Answered:
+        """What became of an input, which is performed like any other."""
+        answer: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self.submit(Asked(value, answer))
         return await answer
 
-    def _handle(self, happened: object) -> Sequence[object]:
+    def _handle(self, happened: object, answer: "asyncio.Future[Answered] | None" = None) -> None:
         moment = self.clock.moment()
         started = time.perf_counter_ns()
         outputs = self.controller.handle(happened, moment)
@@ -343,10 +351,9 @@ class Agent:
         if isinstance(happened, model.Presented):
             self.decision_us = round((time.perf_counter_ns() - started) / 1000, 1)
             self.decisions += 1
-        self._perform(outputs)
-        return outputs
+        self._perform(outputs, answer)
 
-    def _perform(self, outputs: Sequence[object]) -> None:
+    def _perform(self, outputs: Sequence[object], answer: "asyncio.Future[Answered] | None" = None) -> None:
         """In order: what comes before the first record at once, then the records, then what they allow. Lights do
         not wait, except at a door that denies when its log fails."""
         events: list[model.Event] = []
@@ -373,7 +380,9 @@ class Agent:
         if not denying:
             self._show(lights)
         if events or keep:
-            self._spawn(self._record_then(events, keep, allowed, lights if denying else []))
+            self._spawn(self._record_then(events, keep, allowed, lights if denying else [], answer))
+        elif answer is not None:
+            answer.set_result(Answered([], frozenset()))
 
     async def _record_then(
         self,
@@ -381,6 +390,7 @@ class Agent:
         keep: dict[str, bytes],
         allowed: list[tuple[model.Strike, int]],
         lights: list[model.Indicate],
+        answer: "asyncio.Future[Answered] | None",
     ) -> None:
         revision = self.policies.version[1]
         if self.policies.version > self._kept_version:
@@ -393,13 +403,16 @@ class Agent:
                 keep[CLOCK_TRUST] = boot_id().encode()
                 self._trust_is_kept = True
         failure = await self.recorder.record(events, keep, revision, waits=bool(allowed))
+        denied = {strike.door for strike, _ in allowed if failure and self._denies_on_failure(strike.door)}
         for strike, ticket in allowed:
-            if failure and self._denies_on_failure(strike.door):
+            if strike.door in denied:
                 self.submit(model.LogTrouble(strike.door, failure))
             else:
                 self.actuators.strike(strike, ticket)
         if not failure:
             self._show(lights)
+        if answer is not None:
+            answer.set_result(Answered(events, frozenset(denied)))
 
     def _show(self, lights: Sequence[model.Indicate]) -> None:
         for shown in lights:
@@ -422,7 +435,7 @@ class Agent:
     async def _answer_barrier(self, number: int, before: set[asyncio.Task[None]]) -> None:
         if before:
             await asyncio.wait(before)
-        if self.hardware.simulated is not None:
+        if self.hardware.simulated is not None and not self.actuators.is_stopping:  # what came before may be undone
             self.hardware.simulated.answer_barrier(number)
 
     def _lock_everything(self) -> None:
@@ -441,7 +454,7 @@ class Agent:
     def _log_committed(self, seqs: Sequence[int], events: Sequence[model.Event]) -> None:
         self.housekeeping.committed()
         self.manager_side.log_advanced()
-        named = events if self.log.is_nominative else [without_person(event) for event in events]
+        named = events if self.log.is_nominative else [_unnamed(event) for event in events]
         self.manager_side.tell(seqs, named)
 
     def _log_begun_anew(self, report: OpenReport) -> None:
@@ -515,6 +528,11 @@ def _mark_place(config: Config) -> Path:
     """The high-water mark of the log lies with the keys, apart from the log, where that folder can be written."""
     folder = config.keys if os.access(config.keys, os.W_OK) else config.data
     return Path(folder) / "events.mark"
+
+
+def _unnamed(event: model.Event) -> model.Event:
+    """As the log of a site keeps it that names nobody."""
+    return without_person(event) if is_personal(event) else event
 
 
 def _bare_door(lines: Any) -> rows.Door:

@@ -82,7 +82,7 @@ class Answers:
             "calls": agent.controller.calls(),
             **agent.hardware.status(),
             "uplink": agent.manager_side.status(),
-            "sync": self._sync(counts.unsent, moment) if agent.config.uplink is not None else None,
+            "sync": self._sync(counts.unsent, moment) if agent.manager_side.has_line else None,
             "api_may_open": agent.config.api_may_open,
             "decision_us": agent.decision_us,
             "decisions": agent.decisions,

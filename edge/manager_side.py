@@ -14,10 +14,12 @@ from edge.policy_care import PolicyCare
 from edge.storage.event_log import EventLog
 from edge.synchronising import Synchroniser
 from edge.uplink.messages import Command
+from edge.uplink.mqtt import BrokerError
 from edge.uplink.signing import verify_ack
 from edge.uplink.sync import Sync
 from edge.uplink.wire import WireError
 
+AGAIN_S = 60.0
 CarryOut = Callable[[Command], Awaitable[tuple[str, str, str]]]
 
 
@@ -44,6 +46,7 @@ class ManagerSide:
         self._policy, self._carry_out, self._seen = policy, carry_out, seen
         self.synchroniser: Synchroniser | None = None  # of the log that is being sent
         self._sending: asyncio.Task[None] | None = None
+        self._trouble = ""  # why there is no line, as it was said
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -57,8 +60,20 @@ class ManagerSide:
                     raise
 
     async def _send(self) -> None:
-        await self._closed_logs.send(self._connect)
-        await self._connect(self._log).run()
+        """The doors do not wait for a line that cannot be made: a certificate that is missing may be there later."""
+        try:
+            await self._closed_logs.send(self._connect)
+            await self._connect(self._log).run()
+        except BrokerError as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self._policy.refused("uplink", "no line", self._trouble)
+            await asyncio.sleep(AGAIN_S)
+
+    @property
+    def has_line(self) -> bool:
+        """Whether there is a broker to talk to."""
+        return self._uplink is not None
 
     def line_changed(self, uplink: Uplink) -> None:
         """Enrolment gave another line: from now on that one."""

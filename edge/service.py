@@ -21,7 +21,7 @@ from edge.reader.osdp.bus import BusError
 from edge.reader.osdp.secure import SecureError
 from edge.storage.errors import StorageError
 from edge.succession import resume
-from edge.uplink.mqtt import BrokerError
+from edge.uplink.mqtt import BrokerError, parse_broker
 from edge.uplink.signing import KeyFileError
 
 RESTART = 75  # of the agent that has another manager: systemd starts it anew, and that one takes it up
@@ -34,6 +34,8 @@ def serve(path: Path, clock: Clock | None = None, started: Started | None = None
     built."""
     try:
         config = load(path)
+        if config.uplink is not None:
+            parse_broker(config.uplink.broker)  # a url that can never be one is said now
         resume(config)
         keys = keyring.load(config)
         return asyncio.run(_run(config, keys, clock or SystemClock(config.clock.rtc), started))

@@ -65,6 +65,7 @@ class Synchroniser:
         self._wake = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
         self._unchecked = 0
+        self.failures = 0  # of work that should never fail
         self._beside = asyncio.Lock()  # one thread at a time takes the interpreter from the loop
         self._line = self._open_line(uplink, manager, boot_id, clock_trusted) if uplink is not None else None
 
@@ -110,7 +111,8 @@ class Synchroniser:
         self._perform(self._sync.policy_changed(version, digest, _now_ms()))
 
     def status(self) -> dict[str, Any]:
-        return {**self._sync.status(), "line": self._line.status() if self._line is not None else None}
+        line = self._line.status() if self._line is not None else None
+        return {**self._sync.status(), "failures": self.failures, "line": line}
 
     def tell(self, log_id: bytes, seqs: Sequence[int], events: Sequence[Event]) -> None:
         """Show events at once, each under its number in the log; one that the log had no room for has number 0."""
@@ -152,7 +154,13 @@ class Synchroniser:
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._work.add(task)
-        task.add_done_callback(self._work.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failures += 1
+            self._refused("uplink", type(error).__name__, str(error))
 
     def _perform(self, actions: list[Any]) -> None:
         for action in actions:
@@ -175,11 +183,13 @@ class Synchroniser:
             case NeedEvents(first_seq, limit):
                 try:
                     stretch = await asyncio.wrap_future(self._log.stretch(first_seq, limit))
-                except StorageError:
+                    async with self._beside:
+                        events = await asyncio.to_thread(self._sync.encoded, stretch)  # milliseconds, too
+                except Exception as error:  # whatever it is: they are asked for again
                     self._perform(self._sync.events_failed(first_seq, _now_ms()))
+                    if not isinstance(error, StorageError):
+                        raise
                     return
-                async with self._beside:
-                    events = await asyncio.to_thread(self._sync.encoded, stretch)  # milliseconds, too
                 self._perform(self._sync.events_read(first_seq, events, _now_ms()))
             case Acknowledged(up_to, head, message):
                 try:
@@ -192,4 +202,9 @@ class Synchroniser:
                 version, digest = await self._apply_policy(delta)
                 self._perform(self._sync.policy_changed(version, digest, _now_ms()))
             case CommandReady(command):
-                self._perform(self._sync.command_done(command, *await self._carry_out(command)))
+                try:
+                    outcome = await self._carry_out(command)
+                except Exception:
+                    self._perform(self._sync.command_done(command, "refused", "error"))
+                    raise
+                self._perform(self._sync.command_done(command, *outcome))

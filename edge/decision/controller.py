@@ -307,14 +307,18 @@ class Controller:
             for door_id in [command.door] if command.door else sorted(self.doors):
                 outputs.extend(self._doors.lock(door_id, moment))
         elif command.action == "release":
-            self._release(command.door)
+            self._doors.locked_down = self._doors.locked_down - {command.door} if command.door else set()
+            self._end_holds(command.door)
+        elif command.action == "unhold":
+            self._end_holds(command.door)
         elif command.action == "forgive":
             self.passback.forgive()
             self._passing = {}
         else:
             return [events.denial(moment, command.door, "command", reasons.UNKNOWN, command.action)]
+        said = "release" if command.action == "unhold" else command.action
         return outputs + [
-            events.info(moment, command.action, command.door, "", command.who),
+            events.info(moment, said, command.door, "", command.who),
             model.Keep("passback", self.passback.keep()),
             model.Keep("lockdown", _lines(self._doors.locked_down)),
         ]
@@ -325,6 +329,8 @@ class Controller:
             return [events.denial(moment, door_id, "command", reason, command.who)]
         main = self.doors[door_id].row.outputs[0]
         if command.action == "hold":
+            if not moment.trusted:  # its end would be anywhere
+                return [events.denial(moment, door_id, "command", reasons.CLOCK_UNTRUSTED, command.who)]
             left_ms = min(command.until_ms - moment.utc_ms, LONGEST_HOLD_MS)
             if left_ms <= 0:
                 return [events.denial(moment, door_id, "command", reasons.EXPIRED, command.who)]
@@ -333,8 +339,7 @@ class Controller:
         moved = self._doors.release(door_id, "", False, moment)
         return [events.opening(moment, door_id, "command", "", main, command.who)] + moved
 
-    def _release(self, door_id):
-        self._doors.locked_down = self._doors.locked_down - {door_id} if door_id else set()
+    def _end_holds(self, door_id):
         for held_id in [door_id] if door_id else sorted(self.doors):
             self._doors.hold(held_id, None)
 

@@ -121,8 +121,8 @@ class CallProgress(namedtuple("CallProgress", ("door", "what", "key"))):
 
 
 class Command(namedtuple("Command", ("action", "door", "until_ms", "who"))):
-    """From the manager, verified: "open", "hold" (until utc `until_ms`), "release", "lockdown", "forgive".
-    `door` "" means every door of this controller."""
+    """From the manager, verified: "open", "hold" (until utc `until_ms`), "unhold", "lockdown", "release" (ends both),
+    "forgive". `door` "" means every door of this controller."""
 
     __slots__ = ()
     action: str

@@ -14,7 +14,7 @@ from edge.decision import chain
 from edge.decision.chain import Start, Stretch
 from edge.decision.policy import VerifiedDelta
 from edge.uplink import policy_parts, signing, wire
-from edge.uplink.challenges import Challenges
+from edge.uplink.challenges import AGAIN, FRESH, STALE, Challenges
 from edge.uplink.columns import LoggedTuple
 from edge.uplink.keys import Trust
 from edge.uplink.messages import Command, Hello, Notice, Reply
@@ -31,7 +31,6 @@ DOWN_CHALLENGE = "down/challenge"
 DOWN_COMMAND = "down/command"
 DOWN = {DOWN_POLICY: wire.POLICY, DOWN_ACK: wire.ACK, DOWN_CHALLENGE: wire.CHALLENGE, DOWN_COMMAND: wire.COMMAND}
 
-STALE = "challenge"  # a command whose challenge is not ours, was used, or is older than 10 s
 HELLO_UNHEARD_MS = 20_000  # until the manager answered one on this connection
 HELLO_MS = 300_000
 DEAF_HELLOS = 4  # in a row without a word from the manager: another connection; twice as many each further time
@@ -176,6 +175,7 @@ class Sync:
             "resends": self._outbox.resends,
             "notices": self._counts["notices"],
             "commands": self._counts["commands"],
+            "repeated_commands": self._counts["repeated_commands"],
             "hellos": self._counts["hellos"],
             "ignored_acks": self._counts["ignored_acks"],
             "ignored_topics": self._counts["ignored_topics"],
@@ -347,9 +347,13 @@ class Sync:
 
     def _take_command(self, payload: bytes, now_ms: int) -> list[Action]:
         command = signing.verify_command(payload, self._trust)
-        if self._challenges.redeem(command, now_ms):
+        state = self._challenges.redeem(command, now_ms)
+        if state == FRESH:
             self._counts["commands"] += 1
             return [CommandReady(command)]
+        if state == AGAIN:
+            self._counts["repeated_commands"] += 1
+            return []
         error = WireError(STALE, f"{command.action}: its challenge is not ours, was used, or is older than 10 s")
         reply = Reply(command.request, b"", "refused", STALE)
         return [*self._reply(reply), *self._refuse(wire.COMMAND, error, now_ms)]

@@ -10,7 +10,7 @@ import time
 import pytest
 from edge_controller import DEADLINE_S, DENY, NEVER_AUTO, NOW_MS, RESIDENT_B, STRANGER, make, until
 
-from edge import keyring
+from edge import keyring, manager_side
 from edge.agent import Agent
 from edge.config import load
 from edge.decision.model import LOCK
@@ -243,5 +243,24 @@ def test_rows_that_were_tampered_with_on_disk_open_nothing(folder):
             assert ("alarm", "log") in said
             found = await asyncio.wrap_future(at.agent.log.query(result="alarm", limit=10))
             assert "snapshot is needed" in found[0].event.detail
+
+    asyncio.run(play())
+
+
+def test_a_line_that_cannot_be_made_keeps_nobody_out(folder, monkeypatch):
+    """The broker's authority is missing: the doors work, it is said once, and tried again until the file is there."""
+    made = make(folder, "hall-b", "mqtts://127.0.0.1:1", changes=(NEVER_AUTO,))
+    text = made.config.read_text().replace('broker = "mqtts', 'ca = "gone.pem"\nbroker = "mqtts')
+    made.config.write_text(text)
+    monkeypatch.setattr(manager_side, "AGAIN_S", 0.01)
+
+    async def play():
+        async with bench(made) as at:
+            at.board.present("hall-b-in", "badge", RESIDENT_B)
+            await at.board.barrier(DEADLINE_S)
+            assert len(at.pulses()) == 1
+            await asyncio.sleep(0.1)  # ten further tries say nothing more
+            said = [reason for _, reason, _ in await at.events()]
+            assert said.count("uplink-refused") == 1
 
     asyncio.run(play())

@@ -3,6 +3,7 @@ them. That one is fresh is tests/uplink/test_uplink_commands.py."""
 
 import asyncio
 import json
+from unittest.mock import AsyncMock
 
 import pytest
 from edge_controller import DEADLINE_S, NEVER_AUTO, NOW_MS, make
@@ -37,7 +38,8 @@ class Bench:
         """More rows, as a change of the policy."""
         packed = tuple(map(rows.pack, changed))
         stored = await asyncio.wrap_future(self.agent.policies.store.rows())
-        digest = signing.policy_digest([*stored, *packed])
+        after = {rows.key_of(row): row for row in (*stored, *packed)}
+        digest = signing.policy_digest(after.values())
         manager = self.agent.keys.manager
         device = signing.fingerprint(self.agent.keys.device_public)
         epoch, revision = self.agent.policies.version
@@ -153,5 +155,44 @@ def test_the_status_travels_as_it_is_shown(folder):
         result, reason, text = await at.carry_out("status", "")
         assert (result, reason) == ("done", "")
         assert json.loads(text)["controller"] == at.agent.config.controller
+
+    at_the_door(folder, play)
+
+
+def test_the_reply_says_what_the_door_did_not_what_was_decided(folder):
+    """At a door that denies while its log fails: decided, not recorded, not opened; the manager is told so."""
+
+    async def play(at):
+        door = at.agent.controller.doors["hall-b"].row
+        await at.add(door._replace(deny_on_log_failure=True))
+        assert await at.carry_out("open") == ("open", "", "")
+
+        at.agent.recorder.record = AsyncMock(return_value="the disk failed")
+        assert await at.carry_out("open") == ("denied", "log-failure", "")
+        assert len(at.pulses()) == 1
+
+    at_the_door(folder, play)
+
+
+def test_a_release_leaves_a_lockdown_that_was_set_on_site(folder):
+    """What the manager calls a release ends holds; a lockdown of the house is ended by the house, or as a row."""
+
+    async def play(at):
+        at.agent.submit(model.Command("lockdown", "hall-b", 0, "concierge"))
+        assert await at.carry_out("release") == ("done", "", "")
+        assert await at.carry_out("open") == ("denied", "lockdown", "")
+        at.agent.submit(model.Command("release", "hall-b", 0, "concierge"))
+        assert await at.carry_out("open") == ("open", "", "")
+
+    at_the_door(folder, play)
+
+
+def test_nothing_is_held_by_a_clock_that_nobody_vouched_for(folder):
+    """Its end could be anywhere: an hour of a clock that is behind lasts a day."""
+
+    async def play(at):
+        at.agent.clock.trusted = False
+        assert await at.carry_out("hold", until_ms=NOW_MS + 3_600_000) == ("denied", "clock-untrusted", "")
+        assert not at.agent.controller.is_held("hall-b")
 
     at_the_door(folder, play)

@@ -59,10 +59,16 @@ def test_a_fresh_command_is_carried_out_and_answered():
 
 
 def test_a_command_is_good_once():
-    """The same bytes ten thousand times more open nothing; the manager is told why each time, the log once."""
+    """A broker may deliver it twice: the copy opens nothing and answers nothing, since the first one is answered. Ten
+    thousand copies later, among others, it is refused: the manager is told why each time, the log once."""
     one = machine()
     raw = command(challenged(one))
     assert opens(one.received("down/command", raw, NOW))
+    assert one.received("down/command", raw, NOW) == []
+    assert one.status()["repeated_commands"] == 1
+    for i in range(challenges.MOST):
+        request = b"other%03d" % i
+        assert opens(one.received("down/command", command(challenged(one, request), request), NOW))
     said = []
     for i in range(10_000):
         actions = one.received("down/command", raw, NOW + i)
@@ -88,10 +94,11 @@ def test_a_challenge_does_not_outlive_a_start():
 
 
 def test_a_challenge_serves_the_request_it_was_given_for():
-    """Another request's command with the same challenge is refused, and uses the challenge up."""
+    """Another request's command with the same challenge is refused; a wrong one uses up the challenge of its request."""
     one = machine()
     challenge = challenged(one)
     assert not opens(one.received("down/command", command(challenge, b"request2"), NOW))
+    assert not opens(one.received("down/command", command(bytes(16)), NOW))
     assert not opens(one.received("down/command", command(challenge), NOW))
 
 
@@ -104,16 +111,21 @@ def test_guessed_and_invented_challenges_open_nothing():
 
 
 def test_repeated_requests_take_no_memory():
-    """A broker that repeats a request for ever gets answers, and the newest few challenges are good."""
+    """A broker that repeats a request for ever gets one and the same challenge, and pushes no other out; of a thousand
+    requests the newest few can be used."""
     one = machine()
-    given = [challenged(one) for _ in range(1_000)]
-    good = [each for each in given if opens(one.received("down/command", command(each), NOW))]
-    assert good == given[-challenges.MOST :]
+    first = challenged(one, b"request0")
+    assert {challenged(one) for _ in range(1_000)} == {challenged(one)}
+    assert opens(one.received("down/command", command(first, b"request0"), NOW))
+    requests = [b"many%04d" % i for i in range(1_000)]
+    given = {request: challenged(one, request) for request in requests}
+    good = [each for each in requests if opens(one.received("down/command", command(given[each], each), NOW))]
+    assert good == requests[-challenges.MOST :]
 
 
 def test_without_the_challenge_a_replay_would_open(monkeypatch):
     """Negative control: where any challenge is taken, the same bytes open again and again."""
-    monkeypatch.setattr(challenges.Challenges, "redeem", lambda *_: True)
+    monkeypatch.setattr(challenges.Challenges, "redeem", lambda *_: challenges.FRESH)
     one = machine()
     raw = command(bytes(16))
     assert sum(bool(opens(one.received("down/command", raw, NOW + i))) for i in range(5)) == 5
