@@ -77,6 +77,8 @@ class Manager:
 
     # --- as a Connection --------------------------------------------------------------------------------------
 
+    is_connected = True  # so that each passage goes out as a notice, too
+
     def __call__(self, *_: Any, connected: Any, received: Any, **__: Any) -> "Manager":
         self._received = received
         asyncio.get_running_loop().call_soon(connected)
