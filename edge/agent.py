@@ -327,8 +327,8 @@ class Agent:
 
     async def _carry_out(self, command: Command) -> tuple[str, str, str]:
         """A fresh command of the manager's; once another one is bound, nothing of it is done."""
-        if self.onsite.is_over:
-            return model.DENIED, "learning", ""
+        if self.onsite.is_over or self.actuators.is_stopping:
+            return model.DENIED, "learning" if self.onsite.is_over else "stopping", ""
         return await Commands(self.ask, self.answers.status).carry_out(command)
 
     def code_key(self) -> bytes:
@@ -380,7 +380,9 @@ class Agent:
         if not denying:
             self._show(lights)
         if events or keep:
-            self._spawn(self._record_then(events, keep, allowed, lights if denying else [], answer))
+            index = self.controller.index  # that decided; a newer policy may be stored already
+            revision = index.version[1] if index is not None else self.policies.version[1]
+            self._spawn(self._record_then(events, keep, revision, allowed, lights if denying else [], answer))
         elif answer is not None:
             answer.set_result(Answered([], frozenset()))
 
@@ -388,11 +390,11 @@ class Agent:
         self,
         events: list[model.Event],
         keep: dict[str, bytes],
+        revision: int,
         allowed: list[tuple[model.Strike, int]],
         lights: list[model.Indicate],
         answer: "asyncio.Future[Answered] | None",
     ) -> None:
-        revision = self.policies.version[1]
         if self.policies.version > self._kept_version:
             self._kept_version = self.policies.version
             keep[POLICY_FLOOR] = b"%d %d" % self._kept_version

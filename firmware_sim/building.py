@@ -57,7 +57,7 @@ def build(
     residence: values.Residence, folder: Path, broker_port: int, with_contact: Callable[[str], bool]
 ) -> list[Hardware]:
     """Write each controller's configuration and keys under `folder` and make its hardware. `with_contact(door)`:
-    a door position switch is wired there."""
+    a door position switch is wired there. `broker_port` 0: they live by files."""
     return [
         _controller(controller, folder / controller.id, broker_port, with_contact)
         for controller in residence.controllers
@@ -101,9 +101,7 @@ def _config(
         'data = "data"',
         'keys = "keys"',
         'api = "api"',
-        "",
-        "[uplink]",
-        f'broker = "mqtt://127.0.0.1:{broker_port}"',
+        *(["", "[uplink]", f'broker = "mqtt://127.0.0.1:{broker_port}"'] if broker_port else []),
         "",
         "[simulated]",
         'board = "board"',

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from firmware_sim import door_command, fleet_command
+from firmware_sim import door_command, fleet_command, transfer_chapter
 from firmware_sim.demo import Demo, DemoError, dump, play, report_line
 from firmware_sim.fleet_sites import FleetError
 from firmware_sim.presenting import converse
@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   vantail-sim demo                                  the example residence, its day, then you
   vantail-sim demo --script                         the day alone; exit 0 only if all was as expected
   vantail-sim demo --building DIR --day FILE --script --json
+  vantail-sim demo --chapter transfer --script      a residence of three halls changes its manager
   vantail-sim fleet --controllers 100 --events-per-s 50
   vantail-sim door --config agent.toml              a page with the doors of a running agent
 """
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="one JSON object on stdout; everything else to stderr")
     demo.add_argument("--broker", choices=("iotcore", "mosquitto"), default="iotcore")
     demo.add_argument("--dir", type=Path, default=Path(".demo"), help="where everything is kept (default .demo)")
+    demo.add_argument("--chapter", choices=("transfer",), help="a story of its own in place of the building's day")
     demo.set_defaults(run=_demo)
     door_command.add(commands)
     fleet_command.add(commands)
@@ -89,6 +91,12 @@ async def _until_told(options: argparse.Namespace) -> int:
 
 async def _demo(options: argparse.Namespace) -> int:
     screen = Screen(sys.stderr if options.json else sys.stdout)
+    if options.chapter:
+        report = await transfer_chapter.play(options.dir.resolve() / "transfer", screen)
+        screen.say(f"{report['as_expected']} of {report['steps']} steps as expected")
+        if options.json:
+            print(dump(report), flush=True)
+        return 0 if report["ok"] else 1
     day = options.day or options.building / "day.csv"
     demo = Demo(options.building, day, options.dir.resolve(), options.broker, screen)
     async with demo.running():

@@ -59,6 +59,7 @@ FOR_FILES = {
     "firmware_sim/fleet_controller.py": ("edge.uplink.sync",),
     "firmware_sim/player.py": ("edge.reader.card_format",),
     "firmware_sim/pulses.py": ("edge.reader.card_format",),
+    "firmware_sim/transfer_hall.py": ("edge.reader.card_format", "edge.commissioning.password"),
 }
 
 # The protocol's own name; always reached as edge.reader.osdp, and libosdp's package from firmware_sim only.
