@@ -43,9 +43,9 @@ _PLANES = ("at_sizes", "number_sizes", "at", "numbers")
 _KEYS = (*_LISTS, *_PLACES, *_PLANES)
 _MAX_SIZE = 8
 MAX_NOTES = 2000
-_KINDS = (chain.LATE, chain.DROPPED, chain.LOST, chain.BEGIN)
+NOTE_KINDS = (chain.LATE, chain.DROPPED, chain.LOST, chain.BEGIN)
 _SHAPE_TEXTS = 6
-_RESULTS = frozenset((model.OPEN, model.DENIED, model.ALARM, model.INFO))
+RESULTS = frozenset((model.OPEN, model.DENIED, model.ALARM, model.INFO))
 _MAX_MS = 1 << 60  # so that a difference fits 8 bytes
 
 
@@ -65,19 +65,20 @@ class EventsBatch(NamedTuple):
 
 
 def pack_columns(stretch: Stretch) -> bytes:
-    """The deflated columns of a stretch: all of it but secrets, starts and head. A text above MAX_TEXT characters is
-    cut: an event that could not travel would hold up all that follow. ValueError where the seqs are not contiguous."""
+    """The deflated columns of a stretch: all of it but secrets, starts and head. Its values are such as
+    `unpack_columns` takes (see mending.mend), but for the texts: those are made `sendable` here. ValueError where the
+    seqs are not contiguous."""
     logged = stretch.events
     if any(entry[0] != logged[0][0] + i for i, entry in enumerate(logged)):
         raise ValueError(f"events from {logged[0][0]} on are not contiguous")
-    texts, shapes = _Table(), _Table()
+    texts, shapes = _Texts(), _Table()
     events = [entry[3] for entry in logged]
     at = [event.at_ms for event in events]
     known = sorted({event.credential for event in events if event.credential is not None})
     place: dict[int | None, int] = {number: i + 1 for i, number in enumerate(known)}
     shape = [shapes.place(_shape(late, event, texts)) for _, late, _, event in logged]
-    detail = [texts.place(_sendable(event.detail)) for event in events]
-    boots = _runs(texts.place(_sendable(boot)) for boot in stretch.boots)
+    detail = [texts.place(event.detail) for event in events]
+    boots = _runs(texts.place(boot) for boot in stretch.boots)
     at_sizes, at_planes = _in_planes([_zigzag(now - before) for before, now in pairwise([0, *at])])
     number_sizes, number_planes = _in_planes([now - before for before, now in pairwise([0, *known])])
     columns = {
@@ -113,14 +114,32 @@ class _Table:
         return known
 
 
-def _shape(late: bool, event: model.Event, texts: _Table) -> tuple[int, ...]:
+class _Texts(_Table):
+    """Distinct texts as they can travel; each is made so once, not for every event that has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[object, int] = {}
+
+    def place(self, value: object) -> int:
+        known = self._seen.get(value)
+        if known is None:
+            known = self._seen[value] = super().place(sendable(value))
+        return known
+
+
+def _shape(late: bool, event: model.Event, texts: _Texts) -> tuple[int, ...]:
     flags = (TRUSTED if event.trusted else 0) | (LATE if late else 0)
     words = (event.medium, event.door, event.reader, event.result, event.reason, event.output)
-    return (flags, *(texts.place(_sendable(word)) for word in words))
+    return (flags, *(texts.place(word) for word in words))
 
 
-def _sendable(text: str) -> str:
-    return text[:MAX_TEXT].encode("utf-8", "replace").decode()
+def sendable(text: object) -> str:
+    """A text as it can travel: an event that could not would hold up all that follow. What is above MAX_TEXT characters
+    is cut; PostgreSQL takes no U+0000; a damaged file may give something else than a text."""
+    if not isinstance(text, str):
+        return ""
+    return text[:MAX_TEXT].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _runs(values: Iterable[int]) -> list[list[int]]:
@@ -211,7 +230,7 @@ def _notes(entries: Sequence[object], last_seq: int) -> tuple[Note, ...]:
         ):
             raise WireError(wire.MALFORMED, "column 'notes' has something else than four numbers each")
         note = Note(*entry)
-        if note.kind not in _KINDS or note.after >= last_seq or (notes and note.after < notes[-1].after):
+        if note.kind not in NOTE_KINDS or note.after >= last_seq or (notes and note.after < notes[-1].after):
             raise WireError(wire.MALFORMED, "column 'notes' has a note that cannot be where it is")
         notes.append(note)
     return tuple(notes)
@@ -258,7 +277,7 @@ def _checked_shape(shape: object, texts: Sequence[str]) -> tuple[Any, ...]:
     if type(flags) is not int or not 0 <= flags <= TRUSTED | LATE:
         raise WireError(wire.MALFORMED, "a shape has flags that do not exist")
     words = _picked(texts, places, "shapes")
-    if words[3] not in _RESULTS:
+    if words[3] not in RESULTS:
         raise WireError(wire.MALFORMED, f"a result of {words[3][:20]!r} does not exist")
     return (bool(flags & TRUSTED), bool(flags & LATE), *words)
 

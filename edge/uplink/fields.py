@@ -43,7 +43,8 @@ def _bytes(value: object) -> bool:
 
 
 def _text(value: object) -> bool:
-    return type(value) is str and len(value) <= MAX_TEXT
+    """Without U+0000, which PostgreSQL's text cannot hold."""
+    return type(value) is str and len(value) <= MAX_TEXT and "\0" not in value
 
 
 def is_bytes_list(value: object) -> bool:
@@ -116,7 +117,7 @@ def _action(value: object) -> bool:
 
 
 def _status(value: object) -> bool:
-    return type(value) is str and len(value) <= MAX_STATUS
+    return type(value) is str and len(value) <= MAX_STATUS and "\0" not in value
 
 
 _Check = Callable[[object], bool]

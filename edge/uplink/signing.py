@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from edge.decision import chain
 from edge.decision.chain import Start, Stretch
-from edge.uplink import fields, messages, wire
+from edge.uplink import fields, mending, messages, wire
 from edge.uplink.columns import MAX_NOTES, EventsBatch, LoggedTuple, pack_columns, unpack_columns
 from edge.uplink.keys import (
     KeyFileError,
@@ -160,7 +160,8 @@ def encode_events(
 
 
 def events_body(log_id: bytes, stretch: Stretch) -> dict[str, Any]:
-    """The keys of a batch of events."""
+    """The keys of a batch of events. A value that a damaged file made impossible is mended or left out."""
+    stretch = mending.mend(stretch)
     return {
         "log": log_id,
         "first": stretch.events[0][0],

@@ -1,5 +1,6 @@
 """A controller's device, as far as the cloud can tell: keys of its own, signed hellos and batches of events."""
 
+import itertools
 from pathlib import Path
 
 from cloud_stub.passages.ingest import Ingest
@@ -11,6 +12,7 @@ from edge.uplink import policy_parts, signing
 
 LOG = bytes(range(16))
 AT_MS = 1_795_590_000_000  # 2026-11-25T07:00:00Z
+_hellos = itertools.count(1)
 
 
 def event(number=1111100007, result="open", reason="", **fields):
@@ -51,8 +53,10 @@ class Device:
         """Trust for what comes from the manager."""
         return self.manager.trust(self.key)
 
-    def hello(self, revision=0, digest=bytes(32), log_id=LOG, last_seq=0, acked=0) -> bytes:
+    def hello(self, revision=0, digest=bytes(32), log_id=LOG, last_seq=0, acked=0, **more) -> bytes:
+        """The next one of its session, unless `more` names another."""
         said = signing.Hello(revision, digest, log_id, last_seq, acked, "boot-1", "vantail 0.1.0")
+        said = said._replace(**{"number": next(_hellos), **more})
         return signing.encode_hello(said, self.down, self.key)
 
     def batch(self, first_seq, events, log_id=LOG) -> bytes:
