@@ -15,7 +15,9 @@ from typing import Protocol
 
 from edge.decision.model import Moment
 
+_YEAR_MS = 31_557_600_000
 BUILD_MS = 1_793_491_200_000  # 2026-11-01: no vantail ran before
+LATEST_MS = BUILD_MS + 30 * _YEAR_MS  # that an installer may declare
 SLEW_MS = 120_000  # a source may take wall time back by so much and still be believed; it then stands at the floor
 _STA_UNSYNC = 0x0040  # linux/timex.h
 _TIMEX_BYTES = 256  # more than struct timex on any Linux
@@ -41,7 +43,8 @@ class Clock(Protocol):
 
     def declare(self, utc_ms: int) -> int:
         """The installer says that it is `utc_ms` now; the floor falls to that where it is higher. Returns the distance
-        from the monotonic clock in ms, for `declare_again`. ValueError for a time before this program."""
+        from the monotonic clock in ms, for `declare_again`. ValueError, and nothing changed, for a time that
+        `check_declared` refuses."""
 
     def declare_again(self, ahead_ms: int) -> None:
         """The installer declared it earlier in this boot."""
@@ -91,8 +94,7 @@ class SystemClock:
         self._trusted = True
 
     def declare(self, utc_ms: int) -> int:
-        if utc_ms < BUILD_MS:
-            raise ValueError("a time before this program was made")
+        check_declared(utc_ms)
         self._floor_ms = min(self._floor_ms, utc_ms)
         self._ahead_ms = utc_ms - time.monotonic_ns() // 1_000_000
         return self._ahead_ms
@@ -113,6 +115,14 @@ class SystemClock:
             return
         self._asked_at = mono_s
         self._trusted = self._has_rtc or ntp_synchronised()
+
+
+def check_declared(utc_ms: int) -> None:
+    """ValueError for a time that cannot be now: before this program was made, or 30 years after that."""
+    if utc_ms < BUILD_MS:
+        raise ValueError("a time before this program was made")
+    if utc_ms > LATEST_MS:
+        raise ValueError("a time more than 30 years after this program was made")
 
 
 def ntp_synchronised() -> bool:

@@ -74,9 +74,11 @@ class Housekeeping:
         return purged
 
     def purge_before_ms(self) -> int:
-        """From when on persons may still be named, utc ms; 0, which is always, while nobody knows the time."""
+        """From when on persons may still be named, utc ms; 0, which is always, while nobody knows the time. What an
+        installer typed is not enough: one wrong digit of a year would take everybody, for good."""
         moment = self._clock.moment()
-        return moment.utc_ms - self._keep_personal_ms if moment.trusted else 0
+        is_known = moment.trusted and not self._clock.is_declared
+        return moment.utc_ms - self._keep_personal_ms if is_known else 0
 
     async def verify(self) -> dict[str, Any]:
         """Look at every record. What was found, for the local API; a misfit is an alarm."""

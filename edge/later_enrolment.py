@@ -8,7 +8,7 @@ one's line; an [uplink] that somebody wrote since is used.
 import asyncio
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -25,11 +25,10 @@ from edge.uplink.tls import TlsFiles, client_context, show_certificate
 from edge.uplink.wire import WireError
 
 UPLINK = "uplink.toml"
-FORMER_UPLINK = "former-uplink"  # kept: agent.toml's [uplink] when the last manager was bound
 FIRST_RETRY_S, LONGEST_RETRY_S = 30.0, 3600.0
 
 
-def uplink_of(config: Config, keys: Keyring, kept: Mapping[str, bytes]) -> Uplink | None:
+def uplink_of(config: Config, keys: Keyring) -> Uplink | None:
     """The line of the manager that is obeyed; None for none (yet)."""
     if keys.is_new:
         return None
@@ -45,7 +44,18 @@ def uplink_of(config: Config, keys: Keyring, kept: Mapping[str, bytes]) -> Uplin
             return uplink
     except (OSError, ValueError, KeyError, BrokerError, msgspec.ValidationError):
         pass  # there is none, or it cannot be used: as if it were not there, so that the doors go on
-    return None if kept.get(FORMER_UPLINK) == words_of(config.uplink) else config.uplink
+    return None if _is_former(config, keys) else config.uplink
+
+
+def _is_former(config: Config, keys: Keyring) -> bool:
+    """Whether agent.toml's line was the former manager's: what was written down in the same steps as the manager. A
+    file that cannot be read may say so."""
+    try:
+        return (Path(config.keys) / journal.line_name(keys.manager.epoch)).read_bytes() == words_of(config.uplink)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def words_of(uplink: Uplink | None) -> bytes:

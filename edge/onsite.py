@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edge.clock import Clock
+from edge.clock import Clock, check_declared
 from edge.commissioning import files, journal, password, refusals
 from edge.commissioning.handover import Handover
 from edge.commissioning.learning import COUNTDOWN_S, Free, Hold, Note
@@ -25,7 +25,7 @@ from edge.console.api import BadRequestError, Handler
 from edge.decision import model
 from edge.decision.indications import TABLE
 from edge.keyring import Keyring
-from edge.later_enrolment import FORMER_UPLINK, words_of
+from edge.later_enrolment import words_of
 from edge.learning_readers import LearningReaders
 from edge.storage.errors import StorageError
 from edge.storage.state_store import StateStore
@@ -35,8 +35,11 @@ from edge.uplink.keys import KeyFileError, ManagerTrust, load_manager, manager_t
 from edge.uplink.wire import WireError
 
 DECLARED = "clock-declared"  # kept: the boot, and the installer's time's distance from its monotonic clock
+PROVEN = "proven-floor"  # kept once an installer said what time it is: the utc ms that others had vouched for
+PROVEN_EVERY_MS = 3_600_000
 QUIET_S = 600.0  # between two lines of the log about hand-overs refused for the same reason
 STORING_S = 10.0
+LOCK_STORING_S = 1.0
 GREEN_S = TABLE["learning-done"].total_ms / 1000
 
 
@@ -63,6 +66,8 @@ class OnSite:
         self._claims: asyncio.Queue[statements.Claim] = asyncio.Queue()
         self._alone = asyncio.Lock()  # one hand-over at a time
         self._said_s: dict[str, float] = {}
+        proven = kept.get(PROVEN, b"")
+        self._proven_ms = int(proven) if proven.isdigit() else 0
         self._keeping: Any = None  # the last Keep, on its way
         self._used_ms: dict[str, int] = {}  # sessions, when somebody last did something: a page that looks does not
         self.is_over = False  # another manager is bound: nothing more is taken from the one of before
@@ -96,7 +101,10 @@ class OnSite:
 
     def follow(self, happened: object) -> None:
         """An input that the core was given."""
-        moment = self._clock.moment()
+        moment = self._moment()
+        if self._proven_ms and self._is_vouched(moment) and abs(moment.utc_ms - self._proven_ms) >= PROVEN_EVERY_MS:
+            self._proven_ms = moment.utc_ms
+            self._keep({PROVEN: b"%d" % self._proven_ms})
         match happened:
             case model.Presented(reader=reader, medium=model.BADGE, number=number, secure=secure):
                 self._perform(self._procedure.read(reader, number, secure, moment))
@@ -107,14 +115,27 @@ class OnSite:
                 if due_ms is not None and moment.mono_ms >= due_ms:
                     self._perform(self._procedure.tick(moment))
 
+    def _moment(self) -> model.Moment:
+        """Now; an installer who takes the time back does not take back what was proven before."""
+        moment = self._clock.moment()
+        return moment._replace(floor_ms=max(moment.floor_ms, self._proven_ms))
+
+    def _is_vouched(self, moment: model.Moment) -> bool:
+        """Whether NTP or an RTC says what time it is, and not an installer."""
+        return moment.trusted and not self._clock.is_declared
+
     async def deposit(self, raw: bytes) -> str:
         """A hand-over came, by whatever way: "" or why it does not wait. Where a start is with it, what an installer
-        would type is done."""
+        would type is done. Until the new start nothing more is taken: the keys here are the former manager's."""
+        if self.is_over:
+            return refusals.BUSY
         try:
             release, claim, start = await asyncio.to_thread(self._verified, raw)
         except WireError:
             return self._refused(refusals.STATEMENT)
         async with self._alone:
+            if self.is_over:  # since
+                return refusals.BUSY
             reason = self._take(release, claim) or await self._keep_handover(raw, claim)
         if reason:
             return self._refused(reason)
@@ -136,8 +157,6 @@ class OnSite:
                 case model.Keep(name, value):
                     self._keep({name: value})
                 case Bind(claim):
-                    is_first = self._keys.is_new and not self._keys.former  # then the line is nobody else's
-                    self._keep({FORMER_UPLINK: b"" if is_first else words_of(self._config.uplink)})
                     self._claims.put_nowait(claim)  # type: ignore[arg-type]
         return answer.reason
 
@@ -167,8 +186,10 @@ class OnSite:
             former = b"" if self._keys.is_new else (self._folder / journal.MANAGER).read_bytes()
             text = manager_text(self._manager_of(claim)).encode()
             enrolment = statements.encode_enrolment(claim)
+            is_first = self._keys.is_new and not self._keys.former  # then the line is nobody else's
+            line = b"" if is_first else words_of(self._config.uplink)
             files.perform(
-                self._folder, journal.bind_steps(claim.epoch, text, enrolment, self._keys.manager.epoch, former)
+                self._folder, journal.bind_steps(claim.epoch, text, enrolment, self._keys.manager.epoch, former, line)
             )
             return True
         with contextlib.suppress(OSError, ValueError, files.StepError):
@@ -233,7 +254,7 @@ class OnSite:
     async def _answer_view(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session?} → the fields of procedure.View and: controller, site, signed_in, readers [{id, door, online,
         light}], clock {utc_ms, trusted}, countdown_s (what to offer). `reason` is the learning reader's."""
-        moment = self._clock.moment()
+        moment = self._moment()
         signed_in = self._is_signed_in(str(request.get("session")), moment)
         view = self._procedure.view(moment)
         return {
@@ -256,7 +277,7 @@ class OnSite:
 
     def _session_of(self, request: Mapping[str, Any]) -> str:
         """Of somebody who does something, now."""
-        session, moment = _text(request, "session"), self._clock.moment()
+        session, moment = _text(request, "session"), self._moment()
         if self._is_signed_in(session, moment):
             self._used_ms[session] = moment.mono_ms
         return session
@@ -277,17 +298,21 @@ class OnSite:
             raise BadRequestError(f"{path}: cannot be read ({error})") from None
         except password.PasswordError as error:
             raise BadRequestError(str(error)) from None
-        reason = self._procedure.try_password(self._clock.moment())
+        reason = self._procedure.try_password(self._moment())
         if reason:
             return reason
         is_right = False
         try:
             is_right = await asyncio.to_thread(kept.matches, text)
         finally:
-            answer = self._procedure.tried(session, is_right, self._clock.moment())
+            answer = self._procedure.tried(session, is_right, self._moment(), kept.epoch)
             self._perform(answer)
+        if any(isinstance(output, model.Keep) for output in answer.outputs):  # a cut must not give the try back
+            with contextlib.suppress(StorageError, TimeoutError):
+                async with asyncio.timeout(LOCK_STORING_S):
+                    await asyncio.shield(asyncio.wrap_future(self._keeping))
         if is_right:
-            now_ms = self._clock.moment().mono_ms
+            now_ms = self._moment().mono_ms
             self._used_ms = {name: at for name, at in self._used_ms.items() if now_ms - at < SESSION_MS}
             self._used_ms[session] = now_ms
         return answer.reason
@@ -305,24 +330,24 @@ class OnSite:
 
     def _arm(self, session: str, manager: int, reader: str, countdown_s: int) -> str:
         is_online = any(each["id"] == reader and each["online"] for each in self._readers.seen())
-        moment = self._clock.moment()
+        moment = self._moment()
         return self._perform(self._procedure.arm(session, manager, reader, is_online, countdown_s, moment))
 
     async def _answer_adjust(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session, steps}: the countdown longer or shorter by so many times 10 s."""
-        steps, moment = _number(request, "steps"), self._clock.moment()
+        steps, moment = _number(request, "steps"), self._moment()
         reason = self._perform(self._procedure.adjust(self._session_of(request), steps, moment))
         self._submit(model.Tick())  # its end may be nearer than what is waited for
         return _words(reason)
 
     async def _answer_cancel(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session}."""
-        return _words(self._perform(self._procedure.cancel(self._session_of(request), self._clock.moment())))
+        return _words(self._perform(self._procedure.cancel(self._session_of(request), self._moment())))
 
     async def _answer_adopt(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session, manager}: the first manager of a factory-new controller, where it names no key."""
         session, manager = self._session_of(request), _number(request, "manager")
-        return _words(self._perform(self._procedure.adopt(session, manager, self._clock.moment())))
+        return _words(self._perform(self._procedure.adopt(session, manager, self._moment())))
 
     async def _answer_deposit(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{handover: base64}; no session: it only waits."""
@@ -335,7 +360,7 @@ class OnSite:
     async def _answer_password(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """{session, password}: another password; other sessions end."""
         session, text = self._session_of(request), _text(request, "password")
-        if not self._procedure.knows_password(session, self._clock.moment()):
+        if not self._procedure.knows_password(session, self._moment()):
             return _words(refusals.PASSWORD)
         if password.weakness(text):
             return _words(refusals.WEAK_PASSWORD)
@@ -353,16 +378,21 @@ class OnSite:
         """{session, utc_ms}: the installer says what time it is. It holds until the next boot, or until NTP knows
         better; the floor of wall time falls to it where it is higher."""
         utc_ms = _number(request, "utc_ms")
-        if not self._procedure.knows_password(self._session_of(request), self._clock.moment()):
-            return _words(refusals.PASSWORD)
+        closed = self._procedure.closed_to(self._session_of(request), self._moment())
+        if closed:
+            return _words(closed)
         try:
-            ahead_ms = self._clock.declare(utc_ms)
-            said = datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        except (ValueError, OverflowError, OSError) as error:
+            check_declared(utc_ms)
+        except ValueError as error:
             raise BadRequestError(f"utc_ms: {error}") from None
+        before = self._clock.moment()
+        if self._is_vouched(before):
+            self._proven_ms = before.utc_ms
+        self._proven_ms = self._proven_ms or before.floor_ms  # what was declared since proves nothing
+        ahead_ms = self._clock.declare(utc_ms)
         self._state().lower_floor(self._clock.floor_ms)
-        self._keep({DECLARED: f"{self._clock.boot} {ahead_ms}".encode()})
-        self._note("clock-set", said)
+        self._keep({DECLARED: f"{self._clock.boot} {ahead_ms}".encode(), PROVEN: b"%d" % self._proven_ms})
+        self._note("clock-set", datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
         return _words("")
 
 

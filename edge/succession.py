@@ -4,6 +4,7 @@ A log belongs to the manager of one epoch, which its file says (kept under LOG_E
 stays in it for that manager; nobody else is ever sent it.
 """
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from edge.config import Config
 from edge.decision.index import Index
 from edge.keyring import Keyring
 from edge.storage import restoring
+from edge.storage.errors import StorageError
 from edge.storage.event_log import EventLog
 from edge.storage.state_store import StateStore
 from edge.uplink import statements
@@ -65,22 +67,31 @@ def waiting_epoch(folder: Path, device_key: Ed25519PrivateKey) -> int | None:
 
 def log_of_present(
     log: EventLog, open_log: Callable[[], EventLog], mark: Path, keys: Keyring
-) -> tuple[EventLog, dict[str, bytes]]:
-    """The log of the present manager, which is `log`, or another that begins where that one is a former manager's; and
-    what is kept in it. open_log: opens the log of the data folder again. Blocks. StorageError, OSError."""
+) -> tuple[EventLog, dict[str, bytes], str]:
+    """The log of the present manager, which is `log`, or another that begins where that one is a former manager's; what
+    is kept in it; and "", or why no other could begin: then the former one's goes on, as the doors must, nothing of it
+    may be sent, and the next start tries again. open_log: opens the log of the data folder again. Blocks. StorageError,
+    OSError."""
     state = StateStore(log.database)
     kept, epoch = state.load().result(), keys.manager.epoch
+    trouble = ""
     begun = _number(kept.get(LOG_EPOCH))
     if begun is not None and begun != epoch and not keys.is_new:  # after a reset to factory it goes on
         floor_ms, data = state.floor_ms().result(), log.report.path.parent
         log.close()
-        restoring.begin_another(data, {**kept, LOG_EPOCH: b"%d" % epoch}, floor_ms)
-        mark.unlink(missing_ok=True)  # it was the former log's, and would call the new one a forgery
+        try:
+            restoring.begin_another(data, {**kept, LOG_EPOCH: b"%d" % epoch}, floor_ms)
+            with contextlib.suppress(OSError):
+                mark.unlink(missing_ok=True)  # it was the former log's, and would call the new one a forgery
+        except (OSError, StorageError) as error:
+            if (data / restoring.PLAN).exists():  # from there on only the next start can end it
+                raise
+            trouble = str(error)
         log = open_log()
         kept = StateStore(log.database).load().result()
     elif begun is None:
         state.keep({LOG_EPOCH: b"%d" % epoch})
-    return log, kept
+    return log, kept, trouble
 
 
 def is_of_present(kept: Mapping[str, bytes], keys: Keyring) -> bool:

@@ -76,7 +76,8 @@ class _Staged:
 
 class Transferring:
     """One controller's side of DAT files. log: the open one. synchroniser(): what goes on meanwhile over a line; it is
-    told what changed. `answers`: the operations of the local API."""
+    told what changed. may_send_log: not where the open log is a former manager's. `answers`: the operations of the
+    local API."""
 
     def __init__(
         self,
@@ -88,10 +89,12 @@ class Transferring:
         synchroniser: Callable[[], Synchroniser | None],
         deposit: Callable[[bytes], Awaitable[str]],
         data: Path,
+        may_send_log: bool = True,
     ) -> None:
         self._key, self._trust = keys.device_key, keys.manager.trust(keys.device_key)
         self._clock, self._log, self._closed_logs, self._policy = clock, log, closed_logs, policy
         self._synchroniser, self._deposit, self._data = synchroniser, deposit, data
+        self._may_send_log = may_send_log
         self._staged: _Staged | None = None
         self._forgetting: asyncio.TimerHandle | None = None
         self._said_s: dict[tuple[str, str], float] = {}
@@ -265,6 +268,8 @@ class Transferring:
         oldest first, and the open one. The request says nothing."""
         stands = [stand for _, stand in (await self._closed_logs.longest()).values() if stand.acked < stand.last_seq]
         closed = [_stand(stand.log_id, stand.acked, stand.last_seq) for stand in stands]
+        if not self._may_send_log:
+            return {"logs": closed}
         return {"logs": [*closed, _stand(self._log.log_id, self._log.acked, self._log.last_seq)]}
 
     async def _answer_collect(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,7 +283,7 @@ class Transferring:
         except ValueError:
             raise BadRequestError("log: give its id, 32 hexadecimal digits") from None
         try:
-            if log_id == self._log.log_id:
+            if log_id == self._log.log_id and self._may_send_log:
                 return await self._collect(after, self._log)
             closed = await self._closed_logs.longest()
             if log_id in closed:

@@ -31,7 +31,7 @@ seconds and take it away. Exit code 0: the new manager is bound; 75: begin again
 right; 77: the password is not. Ctrl-C gives up, and everything stays as it was.
 """
 _CODES = {
-    **dict.fromkeys(("password", "wrong-password", "weak-password", "locked"), os.EX_NOPERM),
+    **dict.fromkeys(("password", "wrong-password", "weak-password", "old-password", "locked"), os.EX_NOPERM),
     **dict.fromkeys(
         ("statement", "needs-release", "superseded", "keyless", "no-hand-over", "foreign-site", "foreign-controller",
          "epoch", "secret", "wrong-number", "expired", "wrong-key"), os.EX_DATAERR,

@@ -6,6 +6,7 @@ manager.toml           the one manager that is obeyed; replacing it is the momen
 manager-EPOCH.toml     a former one: to whom its log's events still go, and whose codes the old rows are under
 handover.cbor          statements that wait (statements.encode_handover)
 enrol-EPOCH.cbor       where to get a certificate for the new manager's broker, until that was done
+former-uplink-EPOCH    agent.toml's [uplink] when the manager of EPOCH was bound: the former one's line
 password.toml          the controller's password
 reset.mark             a reset to factory that is on its way
 
@@ -24,6 +25,7 @@ RESET = "reset.mark"
 PENDING = "pending-manager.toml"  # of `vantail enrol`
 _FORMER = re.compile(r"manager-(\d{1,10})\.toml")
 _ENROL = re.compile(r"enrol-(\d{1,10})\.cbor")
+_LINE = re.compile(r"former-uplink-(\d{1,10})")
 BESIDE = ".new"  # ends the name under which a file is written before it takes its place
 
 
@@ -72,6 +74,11 @@ def enrol_name(epoch: int) -> str:
     return f"enrol-{epoch}.cbor"
 
 
+def line_name(epoch: int) -> str:
+    """The file that says which line was the former manager's when the one of `epoch` was bound."""
+    return f"former-uplink-{epoch}"
+
+
 def deposit_steps(content: bytes) -> list[Step]:
     """Keep statements that wait: both, or a release alone that withdraws."""
     return [Write(HANDOVER, content)]
@@ -82,14 +89,19 @@ def password_steps(content: str) -> list[Step]:
     return [Write(PASSWORD, content.encode())]
 
 
-def bind_steps(epoch: int, manager: bytes, enrolment: bytes, former_epoch: int, former: bytes) -> list[Step]:
+def bind_steps(
+    epoch: int, manager: bytes, enrolment: bytes, former_epoch: int, former: bytes, line: bytes = b""
+) -> list[Step]:
     """A new manager. manager: the text of its manager.toml, for `epoch`. enrolment: b"" for a site without a cloud.
-    former: the text of manager.toml as it is, of `former_epoch`; b"" for a factory-new controller."""
+    former: the text of manager.toml as it is, of `former_epoch`; b"" for a factory-new controller. line: the former
+    one's, never to be used for the new one; b"" where there never was another manager."""
     if former and epoch <= former_epoch:
         raise ValueError(f"epoch {epoch} does not follow {former_epoch}")
     before: list[Step] = [Write(former_name(former_epoch), former)] if former else []
     if enrolment:
         before.append(Write(enrol_name(epoch), enrolment))
+    if line:
+        before.append(Write(line_name(epoch), line))
     return [*before, Write(MANAGER, manager), Remove(HANDOVER), Remove(PENDING)]
 
 
@@ -112,6 +124,7 @@ def resume(names: Collection[str], epoch: int | None, waiting: int | None, log_e
         if former_name(epoch) in names:
             steps.append(Remove(former_name(epoch)))  # it was to be replaced, and was not
         steps += [Remove(enrol_name(other)) for other in _epochs(_ENROL, names) if other != epoch]
+    steps += [Remove(line_name(other)) for other in _epochs(_LINE, names) if other != epoch]
     if waiting is not None and waiting <= floor:
         steps.append(Remove(HANDOVER))
     is_new_log = epoch is not None and log_epoch is not None and log_epoch != epoch

@@ -21,6 +21,7 @@ _MAX_COST, _MAX_BLOCK, _MAX_LANES = 1 << 15, 8, 4
 _SALT_SIZE, _HASH_SIZE = 16, 32
 FEWEST_DIGITS, MOST_DIGITS = 6, 16
 FIRST_DIGITS = 8  # of one that the controller makes itself
+_WAY_ON = "remove it and make another password: vantail init --password"
 
 
 class PasswordError(Exception):
@@ -87,13 +88,13 @@ def parse(text: str) -> Password:
             found["epoch"],
         )  # fmt: skip
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
-        raise PasswordError("password.toml: damaged; reset the controller with the button in its cabinet") from None
+        raise PasswordError(f"password.toml: damaged; {_WAY_ON}") from None
     numbers = password[2:]
     most = (_MAX_COST, _MAX_BLOCK, _MAX_LANES, 1 << 32)
     is_right = all(type(number) is int and 0 <= number <= top for number, top in zip(numbers, most, strict=True))
     is_right = is_right and min(numbers[:3]) > 0 and password.cost.bit_count() == 1 < password.cost
     if not is_right or (len(password.salt), len(password.hash)) != (_SALT_SIZE, _HASH_SIZE):
-        raise PasswordError("password.toml: not values of this program; reset the controller with the cabinet's button")
+        raise PasswordError(f"password.toml: not values of this program; {_WAY_ON}")
     return password
 
 

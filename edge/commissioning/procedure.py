@@ -74,6 +74,7 @@ class Commissioning:
             self.learning = Learning(learning.DONE) if is_done else Learning(learning.FAILED, refusals.INTERRUPTED)
         self._was_cut_off = bool(kept)
         self._sessions: dict[Hashable, int] = {}  # → until mono_ms
+        self._outdated: set[Hashable] = set()  # sessions that may only change the password
         self._used: Claim | None = None  # the claim for which a reader is learning
         self._binding: Claim | None = None
 
@@ -90,8 +91,9 @@ class Commissioning:
         """ "" where a password may be compared now (Password.matches, on another thread); `tried` has to follow."""
         return self.gate.begin(moment)
 
-    def tried(self, session: Hashable, is_right: bool, moment: Moment) -> Answer:
-        """The comparison's result opens a session, whose name the caller made unguessable."""
+    def tried(self, session: Hashable, is_right: bool, moment: Moment, epoch: int = 0) -> Answer:
+        """The comparison's result opens a session, whose name the caller made unguessable. epoch: of the password; one
+        that somebody chose in an earlier epoch opens nothing but its own change."""
         reason, is_alarm, kept = self.gate.end(is_right, moment)
         if reason:
             alarms = (Alarm("wrong passwords of the controller"),) if is_alarm else ()
@@ -99,6 +101,8 @@ class Commissioning:
         while len(self._sessions) >= MAX_SESSIONS and session not in self._sessions:
             del self._sessions[min(self._sessions, key=lambda name: self._sessions[name])]
         self._sessions[session] = moment.mono_ms + SESSION_MS
+        if 0 < epoch < self.handover.standing.epoch:
+            self._outdated.add(session)
         return Answer("", (Note("password-right", "", ""),))
 
     def knows_password(self, session: Hashable, moment: Moment) -> bool:
@@ -109,6 +113,13 @@ class Commissioning:
         self._sessions[session] = moment.mono_ms + SESSION_MS
         return True
 
+    def closed_to(self, session: Hashable, moment: Moment) -> str:
+        """ "" where a session may do anything, or why it may not."""
+        if not self.knows_password(session, moment):
+            return refusals.PASSWORD
+        self._outdated.intersection_update(self._sessions)
+        return refusals.OLD_PASSWORD if session in self._outdated else ""
+
     def leave(self, session: Hashable) -> None:
         """End a session."""
         self._sessions.pop(session, None)
@@ -116,6 +127,7 @@ class Commissioning:
     def password_changed(self, session: Hashable) -> None:
         """Who knew the former password has to know the new one."""
         self._sessions = {name: until for name, until in self._sessions.items() if name == session}
+        self._outdated.clear()
 
     # --- the hand-over --------------------------------------------------------------------------------------
 
@@ -137,8 +149,9 @@ class Commissioning:
     ) -> Answer:
         """Begin at a reader, with the manager's number that was typed. What would be refused at the end is refused here
         already, so that nobody walks for nothing."""
-        if not self.knows_password(session, moment):
-            return Answer(refusals.PASSWORD)
+        closed = self.closed_to(session, moment)
+        if closed:
+            return Answer(closed)
         if self.learning.is_busy or self._binding is not None:
             return Answer(refusals.BUSY)
         reason = self.handover.refusal(True, manager, moment)
@@ -156,8 +169,9 @@ class Commissioning:
 
     def adopt(self, session: Hashable, manager: int, moment: Moment) -> Answer:
         """The first manager of a factory-new controller, where the claim names no key: trust on first use."""
-        if not self.knows_password(session, moment):
-            return Answer(refusals.PASSWORD)
+        closed = self.closed_to(session, moment)
+        if closed:
+            return Answer(closed)
         if self.learning.is_busy or self._binding is not None:
             return Answer(refusals.BUSY)
         reason = self.handover.refusal(True, manager, moment)
@@ -170,14 +184,16 @@ class Commissioning:
 
     def adjust(self, session: Hashable, steps: int, moment: Moment) -> Answer:
         """The menu keys: the countdown longer or shorter by `steps` times 10 s."""
-        if not self.knows_password(session, moment):
-            return Answer(refusals.PASSWORD)
+        closed = self.closed_to(session, moment)
+        if closed:
+            return Answer(closed)
         return Answer("", self._settled(self.learning.adjust(steps, moment.mono_ms), moment))
 
     def cancel(self, session: Hashable, moment: Moment) -> Answer:
         """Give up; too late where the new manager is being stored."""
-        if not self.knows_password(session, moment):
-            return Answer(refusals.PASSWORD)
+        closed = self.closed_to(session, moment)
+        if closed:
+            return Answer(closed)
         due = self.tick(moment).outputs
         if self._binding is not None:
             return Answer(refusals.BUSY, due)

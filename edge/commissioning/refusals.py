@@ -9,6 +9,7 @@ from typing import NamedTuple
 PASSWORD = "password"  # noqa: S105 (a reason, no secret)
 WRONG_PASSWORD = "wrong-password"  # noqa: S105
 WEAK_PASSWORD = "weak-password"  # noqa: S105
+OLD_PASSWORD = "old-password"  # noqa: S105
 LOCKED = "locked"
 BUSY = "busy"
 
@@ -58,6 +59,9 @@ TEXTS = {
     PASSWORD: Text("The controller's password is needed first.", "Type the controller's password."),
     WRONG_PASSWORD: Text("That is not the controller's password.", "Try again; five wrong tries lock for 30 seconds."),
     WEAK_PASSWORD: Text("That password is too easy to guess.", "Choose 6 to 16 digits that are no row and no repeats."),
+    OLD_PASSWORD: Text(
+        "That password was chosen under an earlier manager.", "Change the controller's password, then go on."
+    ),
     LOCKED: Text(
         "Too many wrong passwords: the controller is locked for a while.", "Wait until the time shown is over."
     ),

@@ -178,6 +178,10 @@ class Menu:
                 said = self._said
                 self._go("password")
                 self._said = said
+            elif reason == "old-password":
+                said = self._said
+                self._go("new-password")
+                self._said = said
         elif ask.op == "commission-login":
             self._session = answer["session"]
             self._go("main")

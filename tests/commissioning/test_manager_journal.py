@@ -64,7 +64,7 @@ def test_a_power_cut_at_each_call_leaves_one_whole_manager(tmp_path, monkeypatch
     """Every step's open, fsync, rename and unlink: afterwards the old or the new, whole, and nothing of the other that
     counts. The log is a new one exactly where the manager is."""
     folder = old_folder(tmp_path)
-    steps = journal.bind_steps(2, NEW, b"enrol", 1, OLD)
+    steps = journal.bind_steps(2, NEW, b"enrol", 1, OLD, b"line")
     with monkeypatch.context() as patch:
         cut_at(patch, call)
         try:
@@ -77,7 +77,7 @@ def test_a_power_cut_at_each_call_leaves_one_whole_manager(tmp_path, monkeypatch
     assert manager in (OLD, NEW)
     assert resumed.is_new_log == (manager == NEW)
     kept = {"manager.toml", "device.key"}
-    kept |= {"manager-1.toml", "enrol-2.cbor"} if manager == NEW else {"handover.cbor"}
+    kept |= {"manager-1.toml", "enrol-2.cbor", "former-uplink-2"} if manager == NEW else {"handover.cbor"}
     assert set(names(folder)) == kept
     assert was_cut or manager == NEW
     if manager == NEW:
@@ -90,7 +90,7 @@ def test_the_cuts_reach_the_end(tmp_path, monkeypatch) -> None:
     folder = old_folder(tmp_path)
     with monkeypatch.context() as patch:
         cut_at(patch, 39)
-        files.perform(folder, journal.bind_steps(2, NEW, b"enrol", 1, OLD))
+        files.perform(folder, journal.bind_steps(2, NEW, b"enrol", 1, OLD, b"line"))
     assert (folder / "manager.toml").read_bytes() == NEW
 
 
@@ -149,6 +149,9 @@ def test_a_first_manager_has_no_former_one() -> None:
         (["manager.toml", "manager-2.toml"], 2, None, 2, [Remove("manager-2.toml")], False, 2),
         (["manager.toml", "enrol-3.cbor"], 2, None, 2, [Remove("enrol-3.cbor")], False, 2),
         (["manager.toml", "enrol-2.cbor"], 2, None, 2, [], False, 2),
+        (["manager.toml", "former-uplink-2"], 2, None, 2, [], False, 2),
+        (["manager.toml", "former-uplink-2"], 1, None, 1, [Remove("former-uplink-2")], False, 1),
+        (["manager.toml", "former-uplink-2"], 3, None, 3, [Remove("former-uplink-2")], False, 3),
         (["manager.toml", "handover.cbor"], 2, 2, 2, [Remove("handover.cbor")], False, 2),
         (["manager.toml", "handover.cbor"], 2, 3, 2, [], False, 2),
         (["manager-4.toml", "handover.cbor"], None, 4, 4, [Remove("handover.cbor")], False, 4),

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 
 from edge_controller import NOW_MS
 
@@ -151,3 +152,70 @@ def test_a_log_of_which_the_cloud_takes_no_more_keeps_nobody_waiting(folder, mon
 
     asyncio.run(play())
     assert [line.partition(":")[0] for line in said] == ["events.db.closed-1", "events.db.closed-2"]
+
+
+def test_who_stops_waiting_for_a_closed_log_leaves_it_to_others(folder, monkeypatch) -> None:
+    """The line to the cloud changes while a closed log is being opened: it is closed again, and the next one to ask
+    finds it free."""
+    closed(folder, 1, 4)
+    path = folder / "events.db.closed-1"
+    reached, release, given = threading.Event(), threading.Event(), []
+    real = closed_logs._open
+
+    def slowly(path):
+        reached.set()
+        release.wait(30)
+        given.append(real(path))
+        return given[-1]
+
+    async def play() -> None:
+        said: list[str] = []
+        logs = ClosedLogs(folder, lambda: 0, said.append)
+        with monkeypatch.context() as patch:
+            patch.setattr(closed_logs, "_open", slowly)
+            waiting = asyncio.ensure_future(logs._opened(path))
+            await asyncio.to_thread(reached.wait, 30)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            release.set()
+            async with asyncio.timeout(30):
+                while not given or given[0].database.is_alive:
+                    await asyncio.sleep(0.01)
+        assert logs._open == {}
+        assert await logs.erase(4_600_000_002, None) == 1
+        assert said == []
+
+    asyncio.run(play())
+
+
+def test_damaged_logs_are_looked_through_once_at_a_time(folder, monkeypatch) -> None:
+    """Who waits for it is cancelled and comes again, while the thread of before is still at it."""
+    reached, release = threading.Event(), threading.Event()
+    at_once: list[int] = []
+    running = 0
+
+    def slowly(data):
+        nonlocal running
+        running += 1
+        at_once.append(running)
+        reached.set()
+        release.wait(30)
+        running -= 1
+        return []
+
+    monkeypatch.setattr(closed_logs, "salvage", slowly)
+
+    async def play() -> None:
+        logs = ClosedLogs(folder, lambda: 0, print)
+        first = asyncio.ensure_future(logs.send(lambda log: Away()))  # type: ignore[arg-type,return-value]
+        await asyncio.to_thread(reached.wait, 30)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        second = asyncio.ensure_future(logs.send(lambda log: Away()))  # type: ignore[arg-type,return-value]
+        done, _ = await asyncio.wait([second], timeout=0.2)  # long enough for a second thread to begin, were it let
+        assert not done
+        release.set()
+        await second
+
+    asyncio.run(play())
+    assert at_once == [1, 1]

@@ -95,6 +95,23 @@ def test_persons_go_after_their_time_and_never_by_an_untrusted_clock(folder) -> 
     assert RESIDENT_B.encode() not in left
 
 
+def test_nobody_is_purged_by_a_time_that_was_typed(folder) -> None:
+    """A year too far takes no name; the clock that NTP vouches for later does, negative control."""
+    made = make(folder)
+
+    async def play() -> None:
+        clock = DrivenClock(NOW_MS)
+        async with at_work(made, clock) as (agent, _):
+            await present(agent, RESIDENT_B)
+            clock.declare(NOW_MS + 10 * 365 * DAY_MS)
+            assert agent.housekeeping.purge_before_ms() == 0
+            assert await agent.housekeeping.purge() == 0
+            clock.is_declared = False
+            assert await agent.housekeeping.purge() == 1
+
+    asyncio.run(play())
+
+
 def test_one_person_is_erased_on_request(folder) -> None:
     """That one's events say nobody, the other's still who; that it happened is on record, without whom."""
     made = make(folder)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 from concurrent.futures import Future
 
@@ -205,8 +206,150 @@ def test_the_loop_is_called_once_for_all_that_share_a_commit(log, monkeypatch):
             doors = [asyncio.create_task(recorder.record([event(n)], {}, 1, waits=False)) for n in range(20)]
             await asyncio.sleep(0)
             assert log.database.waiting == 20
+        log.counts().result(DEADLINE_S)  # the loop stands still until all twenty were told
         assert await asyncio.gather(*doors) == [""] * 20
         assert said.commits == 20
-        assert len(calls) <= 10  # the loop may wake in the middle of the twenty; one each would be 20
+        assert len(calls) == 1
 
     asyncio.run(play())
+
+
+@contextlib.contextmanager
+def flush_held_up(log, monkeypatch):
+    """Records reach the file inside the block, and their commit does not end before it does."""
+    reached, release = threading.Event(), threading.Event()
+    write = log._recordings.write
+
+    def write_and_wait(connection, recordings):
+        numbers = write(connection, recordings)
+        reached.set()
+        release.wait(DEADLINE_S)
+        return numbers
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log._recordings, "write", write_and_wait)
+        try:
+            yield reached
+        finally:
+            release.set()
+
+
+def fail_marks(log, monkeypatch, failures):
+    """The next `failures` late marks fail as on a failing disk; how many failed."""
+    mark, failed = log._recordings.mark_late, []
+
+    def failing(connection, recording):
+        if len(failed) < failures:
+            failed.append(recording)
+            raise sqlite3.OperationalError("disk I/O error")
+        return mark(connection, recording)
+
+    monkeypatch.setattr(log._recordings, "mark_late", failing)
+    return failed
+
+
+@pytest.mark.parametrize("failures", [0, 1, 3])
+def test_a_late_mark_that_fails_is_written_later(log, monkeypatch, failures):
+    """The door moved while the commit was under way, and the disk refuses the mark: that is said, it is tried until it
+    is written, and only then all is well again."""
+    monkeypatch.setattr(recorders, "RETRY_S", 0.01)
+
+    async def play():
+        failed = fail_marks(log, monkeypatch, failures)
+        recorder, said = made(log)
+        with flush_held_up(log, monkeypatch) as reached:
+            assert "did not answer" in await recorder.record([event(1)], {}, 1, waits=True)
+            assert reached.is_set()
+        await until(lambda: said.recovered, "it recovers")
+        assert len(failed) == failures
+        assert (said.recovered, recorder.late, recorder.unmarked) == ([1], 1, 0)
+        assert len(said.troubles) == 1 + bool(failures)
+
+    asyncio.run(play())
+    assert numbers(log) == [(1, True)]
+    assert log.verify().result(DEADLINE_S).is_whole
+
+
+def test_a_state_whose_record_fails_after_a_newer_one_was_asked_for_is_not_put_back(log, monkeypatch):
+    """Two doors at once: the first record fails, the second is written, the first is tried again: its lockout is the
+    older one, whatever else was kept with it is not."""
+    monkeypatch.setattr(recorders, "RETRY_S", 0.01)
+
+    async def play():
+        recorder, said = made(FailingLog(log, 1))
+        await asyncio.gather(
+            recorder.record([event(1)], {"lockout": b"old", "passback": b"first"}, 1, waits=True),
+            recorder.record([event(2)], {"lockout": b"new"}, 1, waits=True),
+        )
+        assert log.last_seq == 1
+        await until(lambda: said.recovered, "it recovers")
+
+    asyncio.run(play())
+    assert numbers(log) == [(2, False), (1, True)]
+    assert StateStore(log.database).load().result(DEADLINE_S) == {"lockout": b"new", "passback": b"first"}
+
+
+def test_an_orderly_stop_writes_what_is_held_in_memory(log, monkeypatch):
+    """The disk is well again and the next try is an hour away: the stop does not wait for it, and loses nothing."""
+    monkeypatch.setattr(recorders, "RETRY_S", 3600)
+
+    async def play():
+        recorder, _ = made(FailingLog(log, 2))
+        for number in range(2):
+            await recorder.record([event(number)], {"lockout": b"%d" % number}, 1, waits=True)
+        await asyncio.sleep(0)
+        assert log.last_seq == 0
+        await recorder.close()
+        assert (recorder.dropped, recorder.unmarked) == (0, 0)
+
+    asyncio.run(play())
+    assert numbers(log) == [(0, True), (1, True)]
+    assert StateStore(log.database).load().result(DEADLINE_S) == {"lockout": b"1"}
+
+
+def test_an_orderly_stop_writes_late_marks(log, monkeypatch):
+    """Likewise a mark that the disk refused before."""
+    monkeypatch.setattr(recorders, "RETRY_S", 3600)
+
+    async def play():
+        fail_marks(log, monkeypatch, 1)
+        recorder, said = made(log)
+        with flush_held_up(log, monkeypatch):
+            await recorder.record([event(1)], {}, 1, waits=True)
+        await until(lambda: len(said.troubles) == 2, "the mark fails")
+        await recorder.close()
+
+    asyncio.run(play())
+    assert numbers(log) == [(1, True)]
+
+
+@pytest.mark.parametrize("is_silent", [False, True], ids=["refuses", "silent"])
+def test_what_a_stop_loses_is_counted_and_said(log, monkeypatch, capsys, is_silent):
+    """A disk that refuses to the end is tried once more, one that does not answer is waited for within a limit."""
+    monkeypatch.setattr(recorders, "RETRY_S", 3600)
+    monkeypatch.setattr(recorders, "CLOSE_S", 0.05 if is_silent else 3600)
+
+    async def play():
+        failing = FailingLog(log, 3 if is_silent else 1_000_000)
+        recorder, _ = made(failing)
+        for number in range(3):
+            await recorder.record([event(number)], {}, 1, waits=True)
+        with held_up(log) if is_silent else contextlib.nullcontext():
+            await recorder.close()
+        assert (failing.attempts, recorder.dropped) == (4, 3)
+
+    asyncio.run(play())
+    assert "3 events are lost" in capsys.readouterr().err
+
+
+def test_a_stop_with_nothing_held_back_says_nothing(log, capsys):
+    """The control."""
+
+    async def play():
+        recorder, _ = made(log)
+        await recorder.record([event(1)], {}, 1, waits=True)
+        await recorder.close()
+
+    asyncio.run(play())
+    assert numbers(log) == [(1, False)]
+    assert capsys.readouterr().err == ""

@@ -9,7 +9,7 @@ from edge_controller import NOW_MS, until
 from onsite_controller import KEY, NUMBER, Commissioned
 
 from edge import later_enrolment, onsite
-from edge.commissioning import journal
+from edge.commissioning import files, journal
 from edge.config import Uplink
 from edge.uplink import enrolling
 from edge.uplink.cloud_line import UnreachableError
@@ -87,6 +87,55 @@ def test_an_uplink_that_somebody_wrote_since_is_used(at: Commissioned) -> None:
         async with at.running() as hall:
             assert hall.agent.manager_side._uplink == Uplink("mqtt://127.0.0.1:2")
 
+    asyncio.run(play())
+
+
+def test_the_former_line_stays_silent_where_the_log_is_lost(at: Commissioned) -> None:
+    """What says whose line it was lies with the keys, not in a file that a worn-out card may lose."""
+
+    async def play() -> None:
+        async with at.running() as hall:
+            assert hall.agent.manager_side._uplink is None
+        for path in (at.made.folder / "data").glob("events.db*"):
+            path.unlink()
+        async with at.running() as hall:
+            assert (hall.agent.keys.manager.epoch, hall.agent.manager_side._uplink) == (2, None)
+
+    asyncio.run(play())
+
+
+def test_a_binding_that_failed_leaves_the_old_manager_its_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failed on the disk, or cut off between the steps: the next start is on line with the one that is obeyed."""
+    at = Commissioned(folder, broker="mqtt://127.0.0.1:1")
+    right = files._perform
+
+    def failing(folder: Path, step: journal.Step) -> None:
+        if isinstance(step, journal.Write) and step.name == journal.MANAGER:
+            raise OSError(28, "No space left on device")
+        right(folder, step)
+
+    async def play() -> None:
+        async with at.running() as hall:
+            assert await hall.deposit(at.handover()) == ""
+            await hall.login()
+            assert await hall.arm() == ""
+            await hall.wait(90_000)
+            await hall.opens("badge", KEY, "hall-b-in")
+            await hall.wait(2_000)
+            await until(lambda: hall.agent.onsite._procedure.learning.state == "failed", "it fails")
+        await still_on_line()
+        line = later_enrolment.words_of(Uplink("mqtt://127.0.0.1:1"))
+        monkeypatch.undo()
+        files.perform(at.made.keys, [journal.Write(journal.line_name(2), line)])  # the power was cut after this one
+        await still_on_line()
+
+    async def still_on_line() -> None:
+        async with at.running() as hall:
+            assert hall.agent.keys.manager == at.old
+            assert hall.agent.manager_side._uplink == Uplink("mqtt://127.0.0.1:1")
+            assert not (at.made.keys / journal.line_name(2)).exists()
+
+    monkeypatch.setattr(files, "_perform", failing)
     asyncio.run(play())
 
 

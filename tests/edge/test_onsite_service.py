@@ -15,6 +15,7 @@ from edge.commands.dat import Place, apply_file
 from edge.commissioning import files, journal
 from edge.commissioning.refusals import TEXTS
 from edge.config import load
+from edge.decision.model import Tick
 from edge.storage import restoring
 from edge.succession import LOG_EPOCH
 from edge.uplink import signing, statements
@@ -335,7 +336,8 @@ def test_a_reset_to_factory_that_was_cut_off_is_ended(at: Commissioned) -> None:
 
 
 def test_the_installer_sets_the_time(at: Commissioned) -> None:
-    """Only with the password; a wild floor falls to it; and it counts until the next boot, not longer."""
+    """Only with the password; a wild floor falls to it, for the doors; for the end of a hand-over it counts on until
+    a source other than the installer says better."""
 
     async def play() -> None:
         at.clock.trusted = False
@@ -347,6 +349,11 @@ def test_the_installer_sets_the_time(at: Commissioned) -> None:
             await hall.login()
             assert await hall.arm() == "expired"  # so the floor says
             assert (await hall.ask("commission-time", session=hall.session, utc_ms=NOW_MS))["reason"] == ""
+            assert at.clock.floor_ms == NOW_MS
+            assert await hall.arm() == "expired"
+            at.clock.is_declared = False  # NTP
+            hall.agent.submit(Tick())
+            await hall.agent.settle()
             assert await hall.arm() == ""
             floor = await asyncio.wrap_future(onsite.StateStore(hall.agent.log.database).floor_ms())
             assert floor <= NOW_MS + 1000
