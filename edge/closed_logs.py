@@ -3,15 +3,17 @@ events still go to the cloud, and nobody stays named in them for longer than in 
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from edge.storage import restoring
 from edge.storage.errors import StorageError
 from edge.storage.event_log import EventLog
-from edge.storage.salvaging import salvage
+from edge.storage.salvaging import Salvaged, salvage
 from edge.storage.state_store import StateStore
 from edge.synchronising import Synchroniser
 
@@ -47,6 +49,7 @@ class ClosedLogs:
         self._is_ours = is_ours
         self._open: dict[Path, EventLog] = {}  # a file has one connection
         self._alone = asyncio.Lock()
+        self._salvaging = threading.Lock()  # the thread's: who waits for it may be cancelled, and another one begin
 
     async def send(self, connect: Callable[[EventLog], Synchroniser]) -> None:
         """Bring what the cloud has not acknowledged there, the oldest log first. Returns when all is there that the
@@ -65,10 +68,14 @@ class ClosedLogs:
     async def _salvage(self) -> None:
         """Of damaged logs: what can be read becomes a closed one, and what cannot is said."""
         try:
-            for path, read, lost, trouble in await asyncio.to_thread(salvage, self._data):
+            for path, read, lost, trouble in await asyncio.to_thread(self._salvage_alone):
                 self._alarm(f"{path.name}: {trouble or f'{read} unsent events were read, {lost} could not be'}")
         except (OSError, StorageError) as error:  # at the next start
             self._alarm(f"what is damaged could not be looked through: {error}")
+
+    def _salvage_alone(self) -> list[Salvaged]:
+        with self._salvaging:
+            return salvage(self._data)
 
     async def keep_purging(self) -> None:
         """Take the persons from old events, for ever."""
@@ -140,7 +147,13 @@ class ClosedLogs:
 
     async def _watched(self, path: Path) -> EventLog:
         """Opened; should it turn out damaged, an alarm says so, and the next start reads what is left of it."""
-        log, loop = await asyncio.to_thread(_open, path), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        opening = loop.run_in_executor(None, _open, path)
+        try:
+            log = await asyncio.shield(opening)
+        except asyncio.CancelledError:  # the thread goes on, and what it opens would stay locked
+            opening.add_done_callback(partial(_close_unused, loop))
+            raise
         log.on_new_file = lambda report: loop.call_soon_threadsafe(self._alarm, f"{path.name}: {report.reason}")
         return log
 
@@ -172,6 +185,11 @@ class ClosedLogs:
 
 async def _stand_of(log: EventLog) -> Stand:
     return Stand(log.log_id, log.last_seq, log.acked)
+
+
+def _close_unused(loop: asyncio.AbstractEventLoop, opening: "asyncio.Future[EventLog]") -> None:
+    if opening.exception() is None:
+        loop.run_in_executor(None, opening.result().close)
 
 
 def _open(path: Path) -> EventLog:

@@ -19,7 +19,7 @@ from edge.storage.errors import StorageError, from_sqlite, is_damage
 from edge.storage.job_queue import JobQueue
 from edge.storage.jobs import Job, Read, Reading, Step, Works, Write, Writing, alike, finish, one
 from edge.storage.migrations import Schema
-from edge.storage.opening import OpenReport, open_file, open_instead
+from edge.storage.opening import OpenReport, open_file, open_instead, set_aside_damaged
 
 __all__ = ["DatabaseThread", "Read", "Step", "Write"]
 
@@ -54,6 +54,7 @@ class DatabaseThread:
         self._damage: StorageError | None = None
         self._reason = ""  # what was first seen of the damage
         self._rescued: Any = None
+        self._aside: Path | None = None  # where the damaged file is, until a new one has begun
         self._committed: Callable[[], None] = _nothing
         self._rescue: Callable[[sqlite3.Connection], Any] = _nothing
         self._begun: Callable[[sqlite3.Connection, Any], None] = _nothing
@@ -326,8 +327,10 @@ class DatabaseThread:
             begun.future.set_exception(self._damage)
         try:
             self._connection.close()
+            if self._aside is None:
+                self._aside = set_aside_damaged(self.path)
             self._connection, self.report = open_instead(
-                self.path, self._schema, self._reason, busy_timeout_ms=self._busy_timeout_ms
+                self.path, self._schema, self._aside, self._reason, busy_timeout_ms=self._busy_timeout_ms
             )
         except (StorageError, sqlite3.Error) as error:
             self._damage = error if isinstance(error, StorageError) else from_sqlite(error, self.path)
@@ -339,7 +342,7 @@ class DatabaseThread:
         except sqlite3.Error as error:
             self._damage = from_sqlite(error, self.path)
             return False
-        self._damage = self._rescued = None
+        self._damage = self._rescued = self._aside = None
         return True
 
     def _explain(self, error: Exception) -> Exception:

@@ -56,20 +56,30 @@ def open_file(
     return connection, OpenReport(path, created, aside, reason)
 
 
-def open_instead(
-    path: Path, schema: Schema, reason: str, *, busy_timeout_ms: int
-) -> tuple[sqlite3.Connection, OpenReport]:
-    """Set aside the file at `path`, which turned out damaged (`reason`) while it was open, and begin a new one.
-    StorageError; the old connection is closed before."""
+def set_aside_damaged(path: Path) -> Path:
+    """Set aside the file at `path`, which turned out damaged while it was open, and is closed now; where it is then.
+    StorageError."""
     try:
-        aside = _set_aside(path)
-        connection = _connect(path, schema, False, busy_timeout_ms)
-    except DamagedError as damage:
-        raise StorageError(f"{path}: a new file is damaged at once ({damage}): replace the card or disk") from damage
+        return _set_aside(path)
     except OSError as error:
         raise StorageError(
             f"{path}: {error.strerror}: the damaged file could not be set aside; check the disk"
         ) from error
+
+
+def open_instead(
+    path: Path, schema: Schema, aside: Path, reason: str, *, busy_timeout_ms: int
+) -> tuple[sqlite3.Connection, OpenReport]:
+    """Begin a new file at `path`, whose own was set aside as `aside` for `reason`. What stands there is a draft that an
+    earlier try of the same process left, without any record, and goes. StorageError."""
+    try:
+        for left in (path, *_companions(path)):
+            left.unlink(missing_ok=True)
+        connection = _connect(path, schema, False, busy_timeout_ms)
+    except DamagedError as damage:
+        raise StorageError(f"{path}: a new file is damaged at once ({damage}): replace the card or disk") from damage
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}: no new file could be begun; check the disk") from error
     return connection, OpenReport(path, True, aside, reason)
 
 

@@ -12,8 +12,10 @@ def prune(connection: sqlite3.Connection, keep: int, at_most: int) -> int:
     went. What is not acknowledged stays whatever `keep` is."""
     head = read_head(connection)
     first = first_seq(connection)
-    last_to_go = min(head.acked, head.last_seq - keep, first + at_most - 1)
-    return _delete(connection, first, last_to_go) if first and last_to_go >= first else 0
+    up_to = min(head.acked, head.last_seq - keep, first + at_most - 1)
+    # The head behind what goes is an event's: numbers that are lost have none.
+    last_to_go = connection.execute("SELECT max(seq) FROM event WHERE seq <= ?", (up_to,)).fetchone()[0]
+    return _delete(connection, first, last_to_go) if last_to_go is not None else 0
 
 
 def _delete(connection: sqlite3.Connection, first: int, up_to: int) -> int:

@@ -17,7 +17,7 @@ from edge.decision.chain import LOST
 from edge.storage.archive import EVENTS
 from edge.storage.backup import COPIES, check_room
 from edge.storage.chain_rows import LINK
-from edge.storage.errors import StorageError
+from edge.storage.errors import DamagedError, StorageError, from_sqlite
 from edge.storage.migrations import EVENTS as TABLES
 from edge.storage.migrations import bring_up
 from edge.storage.opening import lenient, open_file, sync_folder
@@ -25,7 +25,9 @@ from edge.storage.opening import lenient, open_file, sync_folder
 _DAMAGED = re.compile(rf"^{re.escape(EVENTS)}(?:\.closed-\d+)?\.damaged-\d+$")
 _READ = ".read"  # the ending of an empty file beside a damaged one that was looked through
 _WINDOW = 256
+_MOST_UNSENT = 1_000_000  # several times what a log holds unsent (event_log.py): a head that says more is damaged
 _HEAD = "log_id, acked, dropped, chain_head, chain_seal, acked_head, acked_proof, dropped_noted, marked, purged_to"
+_OF_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY)
 
 Values = tuple[Any, ...]
 
@@ -40,24 +42,32 @@ class Salvaged(NamedTuple):
 
 
 def salvage(data: Path) -> list[Salvaged]:
-    """Look through every damaged log in `data` that nobody looked through yet; blocks. OSError, StorageError where the
-    disk takes no copy: then it is done another time."""
+    """Look through every damaged log in `data`, and in what restores put aside there, that nobody looked through yet;
+    blocks. Where the disk takes no copy of one, that is its trouble, and it is done another time. OSError."""
     found = []
-    for path in sorted(data.iterdir()):
+    for path in [*sorted(data.iterdir()), *sorted(data.glob(f"before-restore-*/{EVENTS}.damaged-*"))]:
         done = path.with_name(path.name + _READ)
         if not _DAMAGED.match(path.name) or done.exists():
             continue
-        check_room(data, (path, path))
-        folder = Path(tempfile.mkdtemp(prefix=COPIES, dir=data))  # cleared away like those, should this be cut off
         try:
-            found.append(_salvage(path, folder))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        done.touch(0o600)
+            found.append(_salvage_beside(data, path))
+            done.touch(0o600)
+        except (OSError, StorageError) as error:
+            found.append(Salvaged(path, 0, 0, f"it could not be looked through yet, the next start tries it: {error}"))
     return found
 
 
-def _salvage(path: Path, folder: Path) -> Salvaged:
+def _salvage_beside(data: Path, path: Path) -> Salvaged:
+    check_room(data, (path, path))
+    folder = Path(tempfile.mkdtemp(prefix=COPIES, dir=data))  # cleared away like those, should this be cut off
+    try:
+        return _salvage(data, path, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _salvage(data: Path, path: Path, folder: Path) -> Salvaged:
+    """StorageError, OSError: the disk's, not the damaged file's."""
     copied, draft = folder / "damaged", folder / EVENTS
     for ending in ("", "-wal"):
         if path.with_name(path.name + ending).exists():
@@ -66,20 +76,65 @@ def _salvage(path: Path, folder: Path) -> Salvaged:
         with closing(sqlite3.connect(copied, isolation_level=None)) as source:
             source.text_factory = lenient
             bring_up(source, TABLES, copied)
-            last = source.execute("SELECT last_seq FROM head").fetchone()[0]
-            acked = source.execute("SELECT acked FROM head").fetchone()[0]
+            acked, up_to, last = _span(source)
             target, _ = open_file(draft, TABLES, check=False, busy_timeout_ms=2000)
             with closing(target):
                 target.execute("PRAGMA foreign_keys = OFF")  # an event counts although its boot cannot be read
-                target.execute("BEGIN IMMEDIATE")
-                read = _copy(source, target, acked, last)
-                target.execute("COMMIT")
-    except (sqlite3.Error, StorageError, TypeError) as error:  # without its head nobody knows whose events they are
+                _write(target, "BEGIN IMMEDIATE")
+                read = _copy(source, target, acked, up_to)
+                _write(target, "COMMIT")
+    except (sqlite3.Error, DamagedError, TypeError) as error:  # without its head nobody knows whose events they are
+        _raise_of_disk(error, path)
         return Salvaged(path, 0, 0, str(error))
     if read:
-        draft.rename(_free_name(path.parent))
-        sync_folder(path.parent)
+        _look_again(draft, read)
+        draft.rename(_free_name(data))
+        sync_folder(data)
     return Salvaged(path, read, last - acked - read, "")
+
+
+def _span(source: sqlite3.Connection) -> tuple[int, int, int]:
+    """(acknowledged, the last event that is there, the last number given). DamagedError where they cannot be."""
+    acked, last = source.execute("SELECT acked, last_seq FROM head").fetchone()
+    try:
+        highest = source.execute("SELECT max(seq) FROM event").fetchone()[0] or 0
+    except sqlite3.Error as error:
+        _raise_of_disk(error, Path(EVENTS))
+        highest = last
+    if last - acked > _MOST_UNSENT:
+        last = highest
+    if not 0 <= acked <= last <= acked + _MOST_UNSENT:
+        raise DamagedError(f"its head says acknowledged up to {acked} of {last} events, which cannot be")
+    return acked, min(last, highest), last
+
+
+def _look_again(draft: Path, count: int) -> None:
+    """The file alone, without its journal, has what was written. StorageError."""
+    try:
+        with closing(sqlite3.connect(f"file:{draft}?mode=ro&immutable=1", uri=True)) as connection:
+            there = connection.execute("SELECT count(*) FROM event").fetchone()[0]
+    except sqlite3.Error as error:
+        raise from_sqlite(error, draft) from error
+    if there != count:
+        raise StorageError(f"{draft}: {there} of {count} events are in it; check that the disk has room")
+
+
+def _raise_of_disk(error: Exception, path: Path) -> None:
+    """StorageError where it is the disk that refused, and not the content of the file."""
+    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_DISK:
+        raise from_sqlite(error, path) from error
+
+
+def _write(target: sqlite3.Connection, statement: str, values: Values = ()) -> None:
+    """StorageError where the disk takes it not. sqlite3.Error where damage made the values what no row has."""
+    try:
+        target.execute(statement, values)
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR:  # as many values as that table has not
+            raise
+        raise from_sqlite(error, Path(EVENTS)) from error
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, acked: int, last: int) -> int:
@@ -88,7 +143,7 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, acked: int, la
     if seqs:
         head = source.execute(f"SELECT {_HEAD} FROM head").fetchone()  # noqa: S608 (constants)
         changes = ", ".join(f"{name} = ?" for name in _HEAD.split(", "))
-        target.execute(f"UPDATE head SET {changes}, last_seq = ?", (*head, seqs[-1]))  # noqa: S608 (constants)
+        _write(target, f"UPDATE head SET {changes}, last_seq = ?", (*head, seqs[-1]))  # noqa: S608 (constants)
         for table in ("boot", "secret", "gap", "kept"):
             _put(target, table, _rows(source, table, ""))
         _put_notes(source, target, _holes(seqs, acked))
@@ -105,7 +160,8 @@ def _between(source: sqlite3.Connection, above: int, up_to: int) -> Iterator[Val
     """The events that can be read; where some cannot, half as many at a time, down to one."""
     try:
         found = _rows(source, "event", f"WHERE seq > {above} AND seq <= {up_to} ORDER BY seq", is_sure=True)
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        _raise_of_disk(error, Path(EVENTS))
         if up_to - above > 1:
             middle = (above + up_to) // 2
             yield from _between(source, above, middle)
@@ -118,7 +174,8 @@ def _rows(source: sqlite3.Connection, table: str, where: str, is_sure: bool = Fa
     """Rows of a table; none where it cannot be read, unless that must be known for sure."""
     try:
         found: list[Values] = source.execute(f"SELECT * FROM {table} {where}").fetchall()  # noqa: S608 (constants)
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        _raise_of_disk(error, Path(EVENTS))
         if is_sure:
             raise
         return ()
@@ -131,7 +188,7 @@ def _put(target: sqlite3.Connection, table: str, found: Sequence[Values]) -> int
     for row in found:
         places = ",".join("?" * len(row))
         try:
-            target.execute(f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608 (constants)
+            _write(target, f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608 (constants)
         except (sqlite3.IntegrityError, OverflowError):
             continue
         fitting += 1
