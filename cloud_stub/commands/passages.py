@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 from cloud_stub.commands.moments import moment, only_zone
 from cloud_stub.errors import UsageError
@@ -21,15 +23,28 @@ def run_events(options: argparse.Namespace) -> int:
     newest = Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     selection = _selection(options)
     found = selection.events().filter(pk__lte=newest).order_by("at_ms", "pk")
+    interrupt = _Interrupt()
+    if options.follow:  # whatever we were started by: in the background of a script SIGINT is ignored
+        signal.signal(signal.SIGINT, interrupt)
     for event in found.iterator():
         _print_event(event, options.json)
-    while options.follow:
+    while options.follow and not interrupt.has_come:
         sys.stdout.flush()
         for event in _arrived(selection, newest):
             newest = event.pk
             _print_event(event, options.json)
         time.sleep(FOLLOW_EVERY_S)
-    return os.EX_OK
+    return 128 + signal.SIGINT if options.follow else os.EX_OK
+
+
+class _Interrupt:
+    """Ends what runs by KeyboardInterrupt, and remembers it: raised in a callback of a library it may get lost."""
+
+    has_come = False
+
+    def __call__(self, *_: object) -> NoReturn:
+        self.has_come = True
+        raise KeyboardInterrupt
 
 
 def _arrived(selection: Selection, after: int) -> Iterator[Event]:

@@ -14,11 +14,12 @@ from cloud_stub.enrolment.commands import revocation_advice
 from cloud_stub.errors import UsageError
 from cloud_stub.residences import importing, provisioning, publishing, signature
 from cloud_stub.residences.models import Controller
+from cloud_stub.transfers.leaving import check_import
 
 
 def run_import(options: argparse.Namespace) -> int:
     """Exit 0 where the site was imported, 65 where anything was wrong and --partial was not given."""
-    done = importing.import_folder(Path(options.folder), present(options.now), options.partial)
+    done = importing.import_folder(Path(options.folder), present(options.now), options.partial, check_import)
     for problem in done.problems:
         print(problem, file=sys.stderr)
     if options.json:

@@ -40,7 +40,7 @@ def _hmac(key: bytes, data: bytes) -> bytes:
 
 
 HASHES = chain.Hashes(_sha256, _hmac)
-KEPT_SESSIONS = 20
+KEPT_SESSIONS = 200  # an old hello of one before these would pass for a new one
 OVERTAKES = timedelta(minutes=1)  # within this a batch may come before the hello that was said before it
 MOST_STEPS = 10_000_000  # from a chain's first key to the present one
 
@@ -90,29 +90,44 @@ def _announced(log: Log, stretch: chain.Stretch) -> list[Finding]:
     return found
 
 
-def take_hello(log: Log, hello: signing.Hello, seal_key: bytes, now: datetime) -> tuple[list[Finding], bool]:
-    """(findings, whether the log is now acknowledged further than by us): what a hello that came at `now` says of a
-    log, which is not saved. What another database acknowledged is not here and will not come."""
+class Said(NamedTuple):
+    """What a hello said of a log. is_raised: it is now acknowledged further than by us. is_news: the hello is newer
+    than those before."""
+
+    findings: list[Finding]
+    is_raised: bool
+    is_news: bool
+
+
+def take_hello(log: Log, hello: signing.Hello, seal_key: bytes, now: datetime) -> Said:
+    """What a hello that came at `now` says of a log, which is not saved. What another database acknowledged is not here
+    and will not come."""
     findings = []
-    if _is_news(log, hello) and hello.last_seq < log.said_last and not _is_overtaken(log, hello, now):
+    is_news = _is_news(log, hello)
+    if is_news and hello.last_seq < log.said_last and not _is_overtaken(log, hello, now):
         findings.append(Finding(TRUNCATED, hello.last_seq + 1, log.said_last))
     log.said_last = max(log.said_last, hello.last_seq)
     acked = min(hello.acked, hello.last_seq)
     if acked > log.acknowledged:
         log.acknowledged, log.chain_head = acked, hello.head.hex()
         log.chain_key = _key_from(hello, acked, seal_key).hex()
-        return findings, True
+        return Said(findings, True, is_news)
     if acked == log.acknowledged and hello.head and log.chain_head:
         if hello.head.hex() != log.chain_head:
             findings.append(Finding(HEAD, 1, acked))
         elif not log.chain_key:
             log.chain_key = _key_from(hello, acked, seal_key).hex()
-    return findings, False
+    return Said(findings, False, is_news)
 
 
 def _is_news(log: Log, hello: signing.Hello) -> bool:
-    """Whether this hello is newer than those before: a broker may deliver an old one again."""
+    """Whether this hello is newer than those before: a broker may deliver an old one again. Those by file are a row of
+    their own beside the agent's (docs/sync-protocol.md, "By file")."""
     session = hello.session.hex()
+    if hello.session == _sha256(b"vantail dat file" + hello.log_id)[:8]:
+        is_newer = hello.number > log.file_said
+        log.file_said = max(log.file_said, hello.number)
+        return is_newer
     if session in log.sessions:
         if session != log.sessions[-1] or hello.number <= log.hello_said:
             return False

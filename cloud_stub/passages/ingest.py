@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.db import InterfaceError, OperationalError
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 
 from cloud_stub.passages import contacts, notices, orders, recording, standing, tally
@@ -50,6 +51,7 @@ class Ingest:
         self._seal_key = signature.seal_key() if seal_key is None else seal_key
         self._holders = Holders()
         self._sent: dict[int, Sent] = {}  # by controller
+        self._failed: dict[int, datetime] = {}  # when nothing could be sent to it, by controller
         self.is_early = False  # the last message was a batch whose predecessor has not come yet
         self._take = {
             "up/hello": self._hello,
@@ -83,7 +85,8 @@ class Ingest:
 
     def due(self, now: datetime) -> list[Message]:
         """What is to be sent unasked: policies published since a present controller's last hello, or sent 30 s ago and
-        not confirmed, and orders. One query while there is nothing."""
+        not confirmed, and orders. One query while there is nothing. A controller for which that fails is left alone for
+        30 s."""
         behind = Q(is_active=True, revision__gt=0, last_contact__gte=now - standing.PRESENT_WITHIN)
         behind &= ~Q(hello_revision=F("revision"), hello_digest=F("digest"))
         ordered = Exists(Order.objects.filter(controller=OuterRef("pk"), state__in=OPEN_STATES))
@@ -92,23 +95,38 @@ class Ingest:
         )
         messages: list[Message] = []
         for controller in found.filter(Q(is_behind=True) | Q(is_ordered=True)).select_related("site"):
-            if controller.is_ordered:
-                messages += self._challenges(controller, now)
-            if controller.is_behind and not self._waits(controller, now):
-                messages += self._policy(controller, now)
+            if timedelta() <= now - self._failed.get(controller.pk, now - RESEND_AFTER) < RESEND_AFTER:
+                continue
+            try:
+                messages += self._due_to(controller, now)
+            except (OperationalError, InterfaceError):  # the database is not there, for none of them
+                raise
+            except Exception as error:  # the others go on
+                self._failed[controller.pk] = now
+                _log.error("%s: nothing can be sent to it: %s: %s", controller.slug, type(error).__name__, error)
+                tally.add(tally.FAILED, f"{controller.slug}: {type(error).__name__}", now)
         return messages
+
+    def _due_to(self, controller: Any, now: datetime) -> Iterable[Message]:
+        """The same of one controller, with what the query above found. What came before an error goes out."""
+        if controller.is_ordered:
+            yield from self._challenges(controller, now)
+        if controller.is_behind and not self._waits(controller, now):
+            yield from self._policy(controller, now)
 
     def _hello(self, controller: Controller, payload: bytes, now: datetime) -> list[Message]:
         hello = signing.verify_hello(payload, self._trust(controller))
         log = recording.take_hello(controller, hello, self._seal_key, now)
         self._say(controller, hello.log_id, log)
-        notices.keep_log(controller, hello.log_id, log.acknowledged)
+        messages = [self._ack(controller, hello.log_id, log)]
+        if not log.is_news:  # said again by the broker: the controller may be dead, and have other rows by now
+            return messages
+        notices.forget(controller, hello.log_id, log.acknowledged, now)
         contacts.touch(controller, now)
         controller.hello_revision, controller.hello_digest = hello.revision, hello.digest.hex()
         controller.hello_log, controller.hello_boot = hello.log_id.hex(), hello.boot_id
         controller.software = hello.software
         controller.save(update_fields=["hello_revision", "hello_digest", "hello_log", "hello_boot", "software"])
-        messages = [self._ack(controller, hello.log_id, log)]
         if controller.is_active and not controller.is_up_to_date:
             if hello.revision >= controller.revision:
                 publishing.republish_above(controller, hello.revision, now)

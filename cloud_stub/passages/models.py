@@ -107,7 +107,8 @@ class Log(models.Model):
 
     `chain_head`: after event `acknowledged`, hex, "" where no chain covers it. `chain_key`: of the next event, "" where
     it is not known to us; secret. `is_broken`: the last batch did not fit. `said_last`: the highest number that the
-    controller ever named. `sessions`: of its agent, the newest last; `hello_said`: the newest hello of that one.
+    controller ever named. `sessions`: of its agent, the newest last; `hello_said`: the newest hello of that one;
+    `file_said`: the newest one that came by file.
     """
 
     controller_id: int
@@ -120,6 +121,7 @@ class Log(models.Model):
     said_last = models.BigIntegerField(default=0)
     sessions = models.JSONField(default=list)
     hello_said = models.BigIntegerField(default=0)
+    file_said = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["controller", "log"], name="log_once"),)

@@ -1,7 +1,7 @@
 """Events that a controller showed at once, kept until its log brings them: so that today's alarm is seen while last
 month's events are still on their way. For eyes only: nothing is counted or proven by them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 
@@ -12,6 +12,7 @@ from cloud_stub.residences.models import Controller
 from edge.uplink import signing
 
 MOST = 200  # of a controller; the oldest go
+KEPT = timedelta(days=7)  # one whose event did not come until then was of a log that is lost
 
 
 def show(controller: Controller, notice: signing.Notice, holders: Holders, now: datetime) -> None:
@@ -38,9 +39,11 @@ def confirm(controller: Controller, log_id: bytes, first: int, last: int) -> Non
     _of(controller).filter(log=log_id.hex(), seq__gte=first, seq__lte=last).delete()
 
 
-def keep_log(controller: Controller, log_id: bytes, acknowledged: int) -> None:
-    """The controller writes this log now, which is here up to `acknowledged`: what it showed of others never comes."""
-    _of(controller).exclude(log=log_id.hex(), seq__gt=acknowledged).delete()
+def forget(controller: Controller, log_id: bytes, acknowledged: int, now: datetime) -> None:
+    """What a log will not bring any more: it is here up to `acknowledged`; and what is too old. Those of other logs
+    stay: a controller says hello for a closed one, too, while it writes another."""
+    _of(controller).filter(log=log_id.hex(), seq__lte=acknowledged).delete()
+    _of(controller).filter(received_at__lt=now - KEPT).delete()
 
 
 def _of(controller: Controller) -> QuerySet[Notice]:

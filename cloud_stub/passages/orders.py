@@ -8,6 +8,7 @@ after it was asked is dead, whatever happened to the clock meanwhile.
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -49,7 +50,7 @@ def place(
 def withdraw(order: Order) -> bool:
     """Nobody waits for it any more. False where the command is out already, or it is answered."""
     found = Order.objects.filter(pk=order.pk, state__in=(WAITING, ASKED))
-    return found.update(state=UNANSWERED) == 1
+    return found.update(state=UNANSWERED, **_persons_of(order.controller)) == 1
 
 
 def to_ask(controller: Controller, now: datetime) -> list[bytes]:
@@ -57,7 +58,7 @@ def to_ask(controller: Controller, now: datetime) -> list[bytes]:
     asked = []
     for order in _of(controller).filter(state__in=OPEN_STATES).order_by("pk")[: 2 * MOST_OPEN]:
         if not _is_alive(order, now):
-            _move(order, UNANSWERED)
+            _move(order, UNANSWERED, **_persons_of(controller))
         elif _is_due(order, now) and _move(order, ASKED, asked_at=now, times=order.times + 1):
             asked.append(bytes.fromhex(order.request))
     return asked
@@ -77,8 +78,13 @@ def challenged(controller: Controller, reply: signing.Reply, now: datetime) -> s
 def answer(controller: Controller, reply: signing.Reply) -> bool:
     """Keep what became of a command, also where it is said late. False where no such command was sent."""
     found = _asked(controller, reply).filter(state__in=(SENT, UNANSWERED), times__gt=0)
-    result, reason = reply.result, reply.reason
-    return found.update(state=ANSWERED, result=result, reason=reason, status=reply.status) == 1
+    said = {"result": reply.result, "reason": reply.reason, "status": reply.status}
+    return found.update(state=ANSWERED, **said, **_persons_of(controller)) == 1
+
+
+def _persons_of(controller: Controller) -> dict[str, Any]:
+    """What an order keeps no longer than it lasts where the site's log names nobody (docs/privacy.md)."""
+    return {} if controller.site.names_persons else {"who": "", "credential": None}
 
 
 def _asked(controller: Controller, reply: signing.Reply) -> QuerySet[Order]:

@@ -66,13 +66,15 @@ _Said = tuple[str, str, str | None, str, str, str, str]
 
 class Recorded(NamedTuple):
     """Of one batch or hello: how many events were new, how far the log is now here without a gap, the head of its
-    chain there, how many events differ from what is stored, and what was not known before about the chain."""
+    chain there, how many events differ from what is stored, what was not known before about the chain, and whether it
+    is newer than the hellos before (of a hello)."""
 
     stored: int
     acknowledged: int
     head: bytes
     forks: int
     findings: list[Finding]
+    is_news: bool = True
 
 
 def record(
@@ -110,13 +112,13 @@ def take_hello(controller: Controller, hello: signing.Hello, seal_key: bytes, no
     """
     with _one_transaction():
         log, _ = Log.objects.select_for_update().get_or_create(controller=controller, log=hello.log_id.hex())
-        findings, is_raised = chaining.take_hello(log, hello, seal_key, now)
-        if is_raised:
+        said = chaining.take_hello(log, hello, seal_key, now)
+        if said.is_raised:
             tally.add(tally.FORMER_CLOUD, f"{controller.slug} log {log.log} up to {log.acknowledged}", now)
-        new = chaining.raise_alarms(log, findings, now)
+        new = chaining.raise_alarms(log, said.findings, now)
         acknowledged = _advance(log)
         log.save()
-    return Recorded(0, acknowledged, bytes.fromhex(log.chain_head), 0, new)
+    return Recorded(0, acknowledged, bytes.fromhex(log.chain_head), 0, new, said.is_news)
 
 
 def _mark_late(log: Log, late: list[int], notes: Sequence[Note]) -> None:

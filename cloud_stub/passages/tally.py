@@ -19,6 +19,7 @@ FORMER_CLOUD = "acknowledged-elsewhere"  # a log's beginning was acknowledged by
 
 def add(name: str, detail: str, now: datetime, count: int = 1) -> None:
     """Count `name`; `detail` says for people what it was, the last one is kept."""
+    detail = detail.replace("\0", "\N{REPLACEMENT CHARACTER}")  # which PostgreSQL's text cannot hold
     with transaction.atomic():
         tally, _ = Tally.objects.get_or_create(name=name, defaults={"last_at": now, "last_detail": ""})
         Tally.objects.filter(pk=tally.pk).update(count=F("count") + count, last_at=now, last_detail=detail[:200])

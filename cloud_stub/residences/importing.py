@@ -2,6 +2,7 @@
 
 import dataclasses
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from cloud_stub.residences import archive
 from cloud_stub.residences.models import Site
 from edge.residence.problems import ERROR, Problem, has_errors
 from edge.residence.reading import read
+from edge.residence.values import Residence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,16 +29,20 @@ class Import:
         return sum(problem.level == ERROR for problem in self.problems)
 
 
-def import_folder(folder: Path, now: datetime, partial: bool = False) -> Import:
+def import_folder(
+    folder: Path, now: datetime, partial: bool = False, check: Callable[[Residence], None] = lambda residence: None
+) -> Import:
     """Read site.toml, residents.csv and passes.csv of `folder` and store them, in one transaction.
 
     Any error means that nothing is stored; with `partial`, rows with errors are left out instead. A second import of
-    a site updates it: what is the same stays, controllers keep their keys and revisions.
+    a site updates it: what is the same stays, controllers keep their keys and revisions. check: raises where what
+    was read may not be stored.
     """
     if not folder.is_dir():
         raise MissingInputError(f"{folder}: no such folder; name the one that holds site.toml")
     residence, problems = read(folder, now.astimezone(UTC).date(), partial)
     if residence is None or (has_errors(problems) and not partial):
         return Import(None, tuple(problems))
+    check(residence)
     site = archive.store(residence, secrets.token_bytes(16))
     return Import(site, tuple(problems), len(residence.flats), len(residence.passes), len(residence.controllers))

@@ -15,6 +15,10 @@ from edge.uplink import signing
 
 DEVICE_KEY = "device.pub"
 MANAGER_FILE = "manager.toml"
+_P = 2**255 - 19
+_Y8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826  # of a point of order 8
+# The points of order 1, 2, 4 and 8, by y: with such a key a signature is right under almost any message.
+_SMALL_ORDERS = (0, 1, _P - 1, _Y8, _P - _Y8)
 
 
 def find_controller(name: str, also_former: bool = False) -> Controller:
@@ -64,7 +68,8 @@ def provision(controller: Controller, keys: Path, manager_key: bytes, replace: b
 @transaction.atomic
 def register(controller: Controller, device_key: bytes, replace: bool = False) -> Controller:
     """Make the device with this raw public key the controller's. ConfigError where the device is another controller's,
-    or the controller has another device and that one may not `replace` it."""
+    or the controller has another device and that one may not `replace` it, or the key is none."""
+    _check_key(device_key)
     taken = Controller.objects.filter(device_key=device_key.hex()).exclude(pk=controller.pk).first()
     if taken:
         raise ConfigError(
@@ -105,6 +110,18 @@ def _register(controller: Controller, device_key: bytes) -> None:
     controller.fingerprint = signing.fingerprint(device_key).hex()
     controller.code_key = secrets.token_hex(32)
     controller.save()
+
+
+def _check_key(device_key: bytes) -> None:
+    """ConfigError where nothing could be sealed to the device, or anybody could sign for it."""
+    try:
+        signing.device_seal_public(device_key)
+    except ValueError:
+        is_weak = True
+    else:
+        is_weak = int.from_bytes(device_key, "little") & ((1 << 255) - 1) in _SMALL_ORDERS
+    if is_weak:
+        raise ConfigError("the device's key is none that a device makes; run there: vantail keygen")
 
 
 def read_device_key(path: Path) -> bytes:

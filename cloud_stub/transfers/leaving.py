@@ -12,6 +12,7 @@ from cloud_stub.residences import archive, signature
 from cloud_stub.residences.models import Controller, DoorMode, Site
 from cloud_stub.transfers import history, number, package
 from cloud_stub.transfers.models import Arrival, Departure
+from edge.residence.values import Residence
 from edge.uplink.statements import SECRET_SIZE, Release, encode_handover, encode_release, hash_of
 
 
@@ -84,10 +85,26 @@ def close(site: Site, now: datetime) -> int:
     return Controller.objects.filter(pk__in=[box.pk for box in boxes]).update(is_active=False)
 
 
+def check_import(residence: Residence) -> None:
+    """ConfigError where the files of a residence would undo its change of manager."""
+    site = Site.objects.filter(slug=residence.slug).first()
+    if site is None:
+        return
+    _check_ours(site)
+    if residence.manager != site.manager and Arrival.objects.filter(site=site).exists():
+        raise ConfigError(
+            f"{site.slug} came from another manager, whose number {residence.manager} is in site.toml; nothing was "
+            f"imported; write there: manager = {site.manager}"
+        )
+
+
 def _check_ours(site: Site) -> None:
     closed = Departure.objects.filter(site=site).exclude(closed_at=None).first()
     if closed:
-        raise ConfigError(f"{site.slug} was closed on {_day(closed.closed_at)}: it is another manager's")
+        raise ConfigError(
+            f"{site.slug} was closed on {_day(closed.closed_at)}: it is another manager's; where that one lets it go, "
+            "take it back with: vantail-cloud transfer accept FILE"
+        )
     arrival = Arrival.objects.filter(site=site, done_at=None).first()
     if arrival:
         raise ConfigError(

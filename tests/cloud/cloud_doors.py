@@ -129,7 +129,7 @@ async def boxed(controller: object, port: int) -> AsyncIterator[Box]:
     """Hall B bound to us, its agent not running yet. The folder's path is short: a socket's may have 107 bytes."""
     folder = Path(tempfile.mkdtemp(prefix="vc"))
     made = Made(folder, DOOR, {})
-    uplink = f'[uplink]\nbroker = "mqtt://127.0.0.1:{port}"\n\n'
+    uplink = f'[uplink]\nbroker = "mqtt://127.0.0.1:{port}"\n\n[clock]\nrtc = true\n\n'  # a hold needs its time
     made.config.write_text(BARE.format(controller=DOOR) + uplink + DOORS[DOOR])
     device = bind(controller, made.keys)
     os.chmod(made.keys, 0o700)

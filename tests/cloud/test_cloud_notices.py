@@ -1,5 +1,7 @@
 """Notices: shown at once, never counted, gone when the event is here."""
 
+from datetime import timedelta
+
 import pytest
 from cloud_device import AT_MS, LOG, event, ingest
 from cloud_example import NOW
@@ -56,12 +58,40 @@ def test_a_notice_goes_when_its_event_is_here(shown):
     assert tally.all_counts() == {}
 
 
-def test_notices_of_a_log_that_is_written_no_more_go(shown):
-    """Its events will never come; and so do those of what was acknowledged elsewhere."""
+def test_a_hello_takes_only_notices_that_its_own_log_will_not_bring(shown):
+    """What was acknowledged elsewhere goes; a closed log's hello leaves what the open one showed."""
     shown((5, FORCED), (8, FORCED))
     shown((1, FORCED), log_id=bytes(16))
-    shown.service.handle(shown.device.topic + "up/hello", shown.device.hello(last_seq=9, acked=6), NOW)
-    assert list(Notice.objects.values_list("log", "seq")) == [(LOG.hex(), 8)]
+    _hello(shown, last_seq=9, acked=6)
+    assert _left() == {(LOG.hex(), 8), (bytes(16).hex(), 1)}
+    _hello(shown, last_seq=100_000, log_id=bytes(16))
+    assert _left() == {(LOG.hex(), 8), (bytes(16).hex(), 1)}
+    _hello(shown, last_seq=100_000, acked=1, log_id=bytes(16))
+    assert _left() == {(LOG.hex(), 8)}
+
+
+def test_a_notice_whose_log_is_lost_goes_by_age(shown):
+    """At a hello a week later, not before."""
+    shown((1, FORCED), log_id=bytes(16))
+    _hello(shown, now=NOW + notices.KEPT)
+    assert len(_left()) == 1
+    _hello(shown, now=NOW + notices.KEPT + timedelta(seconds=1))
+    assert not _left()
+
+
+def test_a_notice_of_what_was_acknowledged_elsewhere_is_not_kept(shown):
+    """Its event is not here, and will never come."""
+    _hello(shown, last_seq=9, acked=6)
+    shown((6, FORCED), (7, FORCED))
+    assert _left() == {(LOG.hex(), 7)}
+
+
+def _hello(shown, now=NOW, **said):
+    shown.service.handle(shown.device.topic + "up/hello", shown.device.hello(**said), now)
+
+
+def _left():
+    return set(Notice.objects.values_list("log", "seq"))
 
 
 def test_the_oldest_of_many_go(shown, monkeypatch):

@@ -94,6 +94,36 @@ def test_silence_is_asked_once_more_and_is_dead_after_20_seconds(asked):
     assert tally.all_counts() == {tally.UNKNOWN_REQUEST: 1}
 
 
+@pytest.mark.parametrize("at_s", [20, 3600, -5])
+def test_a_challenge_that_comes_too_late_gets_no_command(asked, at_s):
+    """Also where nobody looked at the order meanwhile."""
+    order = asked.place()
+    asked.due()
+    assert asked.reply(order, at_s, challenge=CHALLENGE) == []
+    assert asked.state(order)[0] == "asked"
+
+
+@pytest.mark.parametrize("end", ["answered", "silence", "withdrawn"])
+@pytest.mark.parametrize("names_persons", [True, False])
+def test_an_order_of_a_site_that_names_nobody_forgets_who_when_it_ends(asked, names_persons, end):
+    """However it ends; the command itself says it."""
+    Site.objects.update(names_persons=names_persons)
+    asked.controller.refresh_from_db()
+    order = asked.place(credential=1111100007)
+    asked.due()
+    if end == "answered":
+        (command,) = asked.reply(order, challenge=CHALLENGE)
+        assert (command.who, command.credential) == ("Martin", 1111100007)
+        asked.reply(order, result="open")
+    elif end == "silence":
+        asked.due(20)
+    else:
+        assert orders.withdraw(order)
+    order.refresh_from_db()
+    assert order.state in (orders.ANSWERED, orders.UNANSWERED)
+    assert (order.who, order.credential) == (("Martin", "1111100007") if names_persons else ("", None))
+
+
 @pytest.mark.parametrize("at_s", [20, 3600, -5, -3600])
 def test_an_order_that_waited_is_never_carried_out(asked, at_s):
     """`serve` was away, or the clock was set meanwhile."""

@@ -17,6 +17,7 @@ from cloud_doors import free_port
 from cloud_example import EXAMPLE
 from iotcore import Broker
 
+from cloud_stub.commands import passages
 from edge.residence.compile import policy_digest
 from edge.uplink import policy_parts, signing
 
@@ -230,13 +231,35 @@ def test_a_server_whose_supervisor_is_gone_ends(bound, broker):
         assert process.wait(timeout=30) == 0
 
 
+def test_follow_ends_where_the_interrupt_was_swallowed(run, device, monkeypatch):
+    """In a library's callback: then by what the handler remembers. The former handler is put back by the test."""
+    looks = []
+
+    def arrived(*_):
+        looks.append(None)
+        assert len(looks) < 3, "it goes on"
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return []
+
+    monkeypatch.setattr(passages, "_arrived", arrived)
+    former = signal.getsignal(signal.SIGINT)
+    try:
+        assert run("events", "--follow")[0] == 128 + signal.SIGINT
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert len(looks) == 1
+
+
 def test_follow_prints_what_comes_in(bound, broker):
-    """A listing that stays shows an event that arrives later."""
+    """A listing that stays shows an event that arrives later; SIGINT ends it, also in the background of a script, where
+    it is ignored at first."""
     data, line = bound
     with _serving(data, broker):
         follower = subprocess.Popen(
             [sys.executable, "-m", "cloud_stub.cli", "--data", str(data), "events", "--json", "--follow"],
             stdout=subprocess.PIPE, text=True, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         )  # fmt: skip
         try:
             line.until("up/events", line.device.batch(1, [event()]), lambda message: True)

@@ -13,7 +13,7 @@ from django.test import Client
 from cloud_stub.broker import BrokerAddress, BrokerLine, Work
 from cloud_stub.passages import api, contacts, pages, standing, tally
 from cloud_stub.residences import lockdown, publishing
-from cloud_stub.residences.models import Contact, Controller
+from cloud_stub.residences.models import Contact, Controller, Door
 from cloud_stub.residences.targets import find_targets
 from edge import connectivity
 from edge.decision import rows
@@ -109,6 +109,16 @@ def test_a_lockdown_is_published_at_once_and_alone(device):
     assert rows.unpack(after[bytes([rows.SITE])]).manager == 9 != rows.unpack(before[bytes([rows.SITE])]).manager
     assert lockdown.release(box, NOW).revision == 5
     assert _modes() == []
+
+
+def test_a_lockdown_publishes_nothing_that_was_only_edited(device):
+    """What differs from the revision before is one row, the lockdown."""
+    before = set(publishing.published_rows(_hall()))
+    Door.objects.filter(slug="hall-a").update(unlock_ms=9_999)
+    assert set(publishing.compile_rows(_hall(), NOW)) != before
+    lockdown.lock_down(find_targets("hall-a/cellar")[0], "Martin", NOW)
+    added = set(publishing.published_rows(_hall())) ^ before
+    assert [row[0] for row in added] == [rows.MODE]
 
 
 def test_a_lockdown_never_empties_a_policy_whose_rows_are_gone(device):

@@ -5,10 +5,11 @@ import itertools
 import json
 import os
 import random
+import shutil
 
 import pytest
 from cloud_device import LOG, bind, event, ingest
-from cloud_example import NOW
+from cloud_example import EXAMPLE, NOW
 
 from cloud_stub.enrolment import authority, ca_folder
 from cloud_stub.enrolment.models import Token
@@ -142,6 +143,31 @@ def test_a_residence_comes_back(boxes, manager, run, tmp_path):
         here = Handover(Standing(box.manager.site_uid, box.manager.epoch, box.manager.controller))
         said = statements.verify_release(release, box.manager.manager_key)
         assert here.deposit(said, statements.verify_claim(claim, box.key)) == ""
+
+
+def test_an_import_does_not_undo_a_change_of_manager(boxes, manager, run, tmp_path):
+    """Not after the residence was closed, not while it is handed over, not with the old manager's number afterwards."""
+    path, told = authorised(run, tmp_path)
+    assert run("import", EXAMPLE, *WHEN)[0] == 0  # it is ours until it is closed
+    assert run("transfer", "close", SITE, *WHEN)[0] == 0
+    assert _refused(run, EXAMPLE, "transfer accept FILE")
+    assert not Controller.objects.filter(is_active=True).exists()
+    assert run("transfer", "accept", path, "--number", told, *WHEN)[0] == 0
+    assert run("transfer", "key", SITE, "--badge", "1111100007", "--new", KEY, *WHEN)[0] == 0
+    assert _refused(run, EXAMPLE, "transfer status")
+    assert Arrival.objects.get().key is not None
+    Arrival.objects.update(done_at=NOW)
+    assert _refused(run, EXAMPLE, "manager = 4712")
+    assert Site.objects.get().manager == 4712
+    ours = shutil.copytree(EXAMPLE, tmp_path / "ours")
+    text = (ours / "site.toml").read_text("utf-8")
+    (ours / "site.toml").write_text(text.replace("manager = 4711", "manager = 4712"), "utf-8")
+    assert run("import", ours, *WHEN)[0] == 0
+
+
+def _refused(run, folder, advice):
+    code, _, err = run("import", folder, *WHEN)
+    return code == os.EX_CONFIG and advice in err and err.count("\n") == 1
 
 
 def test_a_key_is_marked_once_and_is_nobodys(boxes, manager, run, tmp_path):

@@ -166,9 +166,34 @@ def test_no_shell_runs_anything():
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
-# A PRAGMA takes no bound parameter, what stands in this one is how many steps our own schema has; and a list of
-# bound parameters needs as many question marks.
+# A PRAGMA takes no bound parameter: what stands in these is our own. A list of bound parameters needs as many question
+# marks. Names of tables and columns cannot be bound; these are constants, and every value is.
 OF_OUR_OWN = {
+    (
+        "cloud_stub/passages/recording.py",
+        "f\"INSERT INTO {Event._meta.db_table} ({', '.join(Row._fields)}) \"  # noqa: S608 (names of ours, values bound)",
+    ),
+    (
+        "edge/storage/salvaging.py",
+        '_write(target, f"INSERT INTO {table} VALUES ({places})", row)  # noqa: S608 (constants)',
+    ),
+    (
+        "edge/storage/salvaging.py",
+        '_write(target, f"UPDATE head SET {changes}, last_seq = ?", (*head, seqs[-1]))  # noqa: S608 (constants)',
+    ),
+    (
+        "edge/storage/salvaging.py",
+        'found: list[Values] = source.execute(f"SELECT * FROM {table} {where}").fetchall()  # noqa: S608 (constants)',
+    ),
+    (
+        "edge/storage/vacuuming.py",
+        'connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()  # a step of it moves one page',
+    ),
+    (
+        "edge/storage/vacuuming.py",
+        'free, pages = (connection.execute(f"PRAGMA {name}").fetchone()[0] '
+        'for name in ("freelist_count", "page_count"))',
+    ),
     ("edge/storage/migrations.py", 'connection.execute(f"PRAGMA user_version = {len(schema.steps)}")'),
     (
         "edge/storage/policy_store.py",
