@@ -171,7 +171,8 @@ def test_no_shell_runs_anything():
 OF_OUR_OWN = {
     (
         "cloud_stub/passages/recording.py",
-        "f\"INSERT INTO {Event._meta.db_table} ({', '.join(Row._fields)}) \"  # noqa: S608 (names of ours, values bound)",
+        "f\"INSERT INTO {Event._meta.db_table} ({', '.join(Row._fields)}) \"  "
+        "# noqa: S608 (names of ours, values bound)",
     ),
     (
         "edge/storage/salvaging.py",
