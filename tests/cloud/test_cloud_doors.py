@@ -14,7 +14,6 @@ from cloud_stub.passages.models import Order
 from cloud_stub.residences.models import Controller, Pass
 from cloud_stub.residences.publishing import publish
 from edge.uplink import signing
-from edge.uplink.sync import STALE
 
 RESIDENT = "4640800090"
 REPLAYED = 300
@@ -141,7 +140,7 @@ async def _replay(box):
     for number in range(REPLAYED):
         box.tap.client.publish(box.tap.device.topic + "down/command", recorded[number % len(recorded)], qos=1)
     end = asyncio.get_running_loop().time() + DEADLINE_S
-    while (await _uplink(box))["refused"].get(STALE, 0) < REPLAYED:
+    while (await _uplink(box))["repeated_commands"] < REPLAYED:
         assert asyncio.get_running_loop().time() < end
         await asyncio.sleep(0.05)
     assert ((await _uplink(box))["commands"], box.pulses()) == (before, moved)
