@@ -94,7 +94,7 @@ def test_a_challenge_does_not_outlive_a_start():
 
 
 def test_a_challenge_serves_the_request_it_was_given_for():
-    """Another request's command with the same challenge is refused; a wrong one uses up the challenge of its request."""
+    """Another request's command with the same challenge is refused; a wrong one uses up its request."""
     one = machine()
     challenge = challenged(one)
     assert not opens(one.received("down/command", command(challenge, b"request2"), NOW))
