@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import textual.app
+import textual.pilot
 from edge_controller import DEADLINE_S
 from onsite_controller import HALL, KEY, NUMBER, PASSWORD, Commissioned
 from textual.widgets import Static
@@ -18,9 +20,15 @@ from edge.console.terminal import Terminal
 from edge.translations import catalogue
 
 
+async def soon(*_, **__):
+    await asyncio.sleep(0.01)
+
+
 @pytest.fixture
 def at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Commissioned:
     monkeypatch.setattr(onsite, "GREEN_S", 0.01)
+    for part in (textual.app, textual.pilot):  # each key would wait a second for this process to be idle
+        monkeypatch.setattr(part, "wait_for_idle", soon)
     return Commissioned(folder)
 
 
