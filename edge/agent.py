@@ -5,11 +5,9 @@ thread; what they allow follows when they are durable, while the next input is a
 """
 
 import asyncio
-import os
 import sys
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,28 +30,23 @@ from edge.learning_readers import LearningReaders
 from edge.lines.gpio import RequestLines
 from edge.lines.simulated import Barrier
 from edge.manager_side import ManagerSide
-from edge.onsite import OnSite, recall_clock
+from edge.onsite import OnSite
+from edge.opening_files import CLOCK_TRUST, POLICY_FLOOR, RUNNING, damages, open_files
 from edge.pairing import Pairing
-from edge.policies import POLICY_ERRORS, Policies
+from edge.policies import Policies
 from edge.policy_care import PolicyCare
 from edge.presenting import Presenting, Report
 from edge.reader.inputs import InputsSeen, LineDown, LineUp, NotPaired, Paired, ReaderMoved, ReaderNews
 from edge.reader_switches import ReaderSwitches
 from edge.recorder import Recorder
-from edge.storage import restoring
-from edge.storage.backup import drop_left_copies
 from edge.storage.event_log import EventLog
 from edge.storage.opening import OpenReport
-from edge.storage.policy_store import PolicyStore
 from edge.storage.state_store import StateStore
-from edge.succession import LOG_EPOCH, is_of_present, log_of_present, may_stay_in_force
+from edge.succession import LOG_EPOCH, is_of_present
 from edge.transferring import Transferring
 from edge.uplink.messages import Command
 
 SWITCH_S = 0.0002  # Python's 5 ms is what a door would wait for each thread that works, again and again
-POLICY_FLOOR = "policy-floor"  # kept: the newest policy ever in force, beside policy.db, which may be lost
-RUNNING = "running"  # kept while the agent runs: the boot in which it does
-CLOCK_TRUST = "clock-trust"  # kept: the boot in which a source vouched for wall time
 BLIP_S = 1.0
 LOCK_S = 0.25  # some slots of a bus, for the locks of a stop
 
@@ -159,52 +152,11 @@ class Agent:
         """Open the files, restore what was kept, load the policy. StorageError where the log cannot be opened.
         `request_lines`: a double of gpiod's, where there is no GPIO."""
         sys.setswitchinterval(SWITCH_S)
-        data = Path(config.data)
-        await asyncio.to_thread(_prepare_folder, data)
-        open_log = partial(
-            EventLog.open,
-            data / "events.db",
-            boot_id=boot_id(),
-            keys=keys.log_keys,
-            mark=_mark_place(config),
-            is_nominative=config.names_persons,
-        )
-        log = await asyncio.to_thread(open_log)
-        log, kept, not_closed = await asyncio.to_thread(log_of_present, log, open_log, _mark_place(config), keys)
-        store = await asyncio.to_thread(PolicyStore.open, data / "policy.db")
-        state = StateStore(log.database)
-        clock.raise_floor(await asyncio.wrap_future(state.floor_ms()))
-        recall_clock(clock, kept)
-        if kept.get(CLOCK_TRUST) == boot_id().encode():
-            clock.believe()
-        policies = Policies(store, restoring.version_of(kept.get(POLICY_FLOOR)))
-        index, trouble = None, ""
-        try:
-            index = await policies.load()
-        except POLICY_ERRORS as error:
-            trouble = str(error)
-            await policies.forget()
-        if not trouble and policies.version < policies.floor:
-            had, has = (".".join(map(str, version)) for version in (policies.floor, policies.version))
-            trouble = f"policy.db has lost policy {had}, it holds {has}: a snapshot is needed"
-        agent = cls(config, keys, clock, log, kept, policies, request_lines, not not_closed)
-        agent._recall_troubles(log.report, store.report)
-        if kept.pop(RUNNING, b"") == clock.boot.encode():
-            agent.submit(model.AgentAlarm("it ended without being told to, and was started again"))
-        state.keep({RUNNING: clock.boot.encode()})
-        restored = kept.pop(restoring.RESTORED, b"")
-        if restored:
-            agent.submit(model.Noted("restored", "", "", restored.decode(errors="replace")))
-            state.keep({restoring.RESTORED: b""})
-        if not_closed:
-            said = f"the new manager has no log yet, nothing is sent; free space, restart: {not_closed}"
-            agent.submit(model.LogAlarm(said))
-        if log.doubt:
-            agent.submit(model.LogAlarm(log.doubt))
-        if trouble:
-            agent.submit(model.LogAlarm(trouble))
-        if index is not None and may_stay_in_force(index, keys):
-            agent.policy_care.put_in_force(index)
+        opened = await open_files(config, keys, clock)
+        agent = cls(config, keys, clock, opened.log, opened.kept, opened.policies, request_lines, opened.may_send_log)
+        agent._submit_all(opened.said)
+        if opened.in_force is not None:
+            agent.policy_care.put_in_force(opened.in_force)
         return agent
 
     async def run(self) -> None:
@@ -250,6 +202,10 @@ class Agent:
     def submit(self, happened: object) -> None:
         """Take something that happened: an input of the decision core, or a report of a reader or line."""
         self._queue.put_nowait(happened)
+
+    def _submit_all(self, happened: Iterable[object]) -> None:
+        for each in happened:
+            self.submit(each)
 
     async def settle(self) -> None:
         """Return when everything submitted so far was decided and performed."""
@@ -413,7 +369,7 @@ class Agent:
                 self.actuators.strike(strike, ticket)
         if not failure:
             self._show(lights)
-        if answer is not None:
+        if answer is not None and not answer.done():
             answer.set_result(Answered(events, frozenset(denied)))
 
     def _show(self, lights: Sequence[model.Indicate]) -> None:
@@ -461,7 +417,7 @@ class Agent:
 
     def _log_begun_anew(self, report: OpenReport) -> None:
         """The log was found damaged at run, and another one has begun: what the old one kept may be lost with it."""
-        self._recall_troubles(report)
+        self._submit_all(damages(report))
         self._trust_is_kept, self._kept_version = False, (0, 0)
         StateStore(self.log.database).keep(
             {RUNNING: self.clock.boot.encode(), LOG_EPOCH: b"%d" % self.keys.manager.epoch}
@@ -470,14 +426,8 @@ class Agent:
 
     def _policy_begun_anew(self, report: OpenReport) -> None:
         """Likewise the policy's rows. What is in force goes on; the manager learns that none are left."""
-        self._recall_troubles(report)
+        self._submit_all(damages(report))
         self.manager_side.policy_differs()
-
-    def _recall_troubles(self, *reports: OpenReport) -> None:
-        for report in reports:
-            if report.set_aside is not None:
-                said = f"{report.path.name} was damaged, kept as {report.set_aside.name}: {report.reason}"
-                self.submit(model.LogAlarm(said))
 
     # --- the policy -----------------------------------------------------------------------------------------
 
@@ -517,19 +467,6 @@ class Agent:
                 self.submit(told)
             case ReaderMoved(reader, address, baud):
                 self.submit(model.Noted("reader-moved", "", reader, f"address {address}, {baud} baud"))
-
-
-def _prepare_folder(data: Path) -> None:
-    """What a restore or a backup that was cut off left there is put right before any file is opened. StorageError."""
-    data.mkdir(0o700, parents=True, exist_ok=True)
-    restoring.finish(data)
-    drop_left_copies(data, time.time())
-
-
-def _mark_place(config: Config) -> Path:
-    """The high-water mark of the log lies with the keys, apart from the log, where that folder can be written."""
-    folder = config.keys if os.access(config.keys, os.W_OK) else config.data
-    return Path(folder) / "events.mark"
 
 
 def _unnamed(event: model.Event) -> model.Event:

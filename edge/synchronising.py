@@ -16,6 +16,7 @@ from edge.uplink.mqtt import Connection, TlsFiles, parse_broker
 from edge.uplink.signing import ManagerTrust
 from edge.uplink.sync import (
     DOWN_POLICY,
+    REFUSED_QUIET_MS,
     Acknowledged,
     CommandReady,
     ConnectAgain,
@@ -66,6 +67,7 @@ class Synchroniser:
         self._work: set[asyncio.Task[None]] = set()
         self._unchecked = 0
         self.failures = 0  # of work that should never fail
+        self._failed_ms: dict[str, int] = {}  # when each kind of it was said
         self._beside = asyncio.Lock()  # one thread at a time takes the interpreter from the loop
         self._line = self._open_line(uplink, manager, boot_id, clock_trusted) if uplink is not None else None
 
@@ -158,9 +160,13 @@ class Synchroniser:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._work.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failures += 1
-            self._refused("uplink", type(error).__name__, str(error))
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self.failures += 1
+        kind, now_ms = type(error).__name__, _now_ms()
+        if kind not in self._failed_ms or now_ms >= self._failed_ms[kind] + REFUSED_QUIET_MS:  # it may fail each second
+            self._failed_ms[kind] = now_ms
+            self._refused("uplink", kind, str(error))
 
     def _perform(self, actions: list[Any]) -> None:
         for action in actions:

@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
 def _restore(options: argparse.Namespace) -> int:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from edge.agent import POLICY_FLOOR
+    from edge.opening_files import POLICY_FLOOR
     from edge.storage import restoring
     from edge.storage.archive import BackupRefused
     from edge.storage.errors import StorageError

@@ -6,18 +6,14 @@ import json
 from unittest.mock import AsyncMock
 
 import pytest
-from edge_controller import DEADLINE_S, NEVER_AUTO, NOW_MS, make
+from edge_controller import DEADLINE_S, NEVER_AUTO, NOW_MS, make, until
+from test_edge_agent import bench
 
-from edge import keyring
-from edge.agent import Agent
 from edge.commanding import Commands
-from edge.config import load
 from edge.decision import model, rows
 from edge.decision.policy import VerifiedDelta
 from edge.uplink import signing
 from edge.uplink.messages import Command
-from firmware_sim.driven_clock import DrivenClock
-from firmware_sim.line_board import LineBoard
 
 MOBILE = 880_001
 
@@ -59,20 +55,8 @@ def at_the_door(folder, play):
     """Run `play` with an agent whose policy is in force."""
 
     async def run():
-        made = make(folder, changes=(NEVER_AUTO,))
-        board = LineBoard(made.board)
-        await board.start()
-        config = load(made.config)
-        agent = await Agent.start(config, keyring.load(config), DrivenClock(NOW_MS))
-        running = asyncio.create_task(agent.run())
-        try:
-            await board.wait_connected(DEADLINE_S)
-            await board.barrier(DEADLINE_S)
-            await play(Bench(agent, board))
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await board.stop()
+        async with bench(make(folder, changes=(NEVER_AUTO,))) as at:
+            await play(Bench(at.agent, at.board))
 
     asyncio.run(run())
 
@@ -194,5 +178,25 @@ def test_nothing_is_held_by_a_clock_that_nobody_vouched_for(folder):
         at.agent.clock.trusted = False
         assert await at.carry_out("hold", until_ms=NOW_MS + 3_600_000) == ("denied", "clock-untrusted", "")
         assert not at.agent.controller.is_held("hall-b")
+
+    at_the_door(folder, play)
+
+
+def test_work_that_fails_each_second_is_said_once(folder):
+    """Reading the log breaks in a way that nobody thought of: it is asked for again and again, counted each time, and
+    written down once; else the log would fill with it."""
+
+    async def play(at):
+        uplink = at.agent.manager_side.synchroniser
+
+        async def broken():
+            raise RuntimeError("nobody thought of it")
+
+        for _ in range(5):
+            uplink._begin(broken())
+        await until(lambda: uplink.failures == 5, "each failed")
+        await at.agent.settle()
+        found = await asyncio.wrap_future(at.agent.log.query(limit=100, reason="uplink-refused"))
+        assert [entry.event.detail for entry in found] == ["RuntimeError: nobody thought of it"]
 
     at_the_door(folder, play)
