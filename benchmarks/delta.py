@@ -7,10 +7,8 @@ side writes the same rows, packed and keyed already, into the same table of a fi
 
 import argparse
 import asyncio
-import os
 import sqlite3
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -20,9 +18,9 @@ from typing import NamedTuple
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
+import on_disk
 from decide_residence import Residence, build
-from record import NOT_A_DISK, file_system
-from report import Row, as_much, print_rows
+from report import Row, as_much
 
 from edge.decision import rows
 from edge.decision.policy import VerifiedDelta
@@ -181,19 +179,8 @@ def compare(folder: Path, quick: bool, tiny: bool) -> list[Row]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="a change of 10,000 rows beside sqlite3's executemany (P6)")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    parser.add_argument("--folder", type=Path, default=Path(), help="on the disk to measure (default: here)")
     parser.add_argument("--tiny", action="store_true", help="hardly any: whether every part works, not how fast")
-    arguments = parser.parse_args()
-    kind = file_system(arguments.folder)
-    if kind in NOT_A_DISK:
-        print(f"delta: {arguments.folder.resolve()} is in memory ({kind}); give --folder on a disk", file=sys.stderr)
-        return os.EX_USAGE
-    with tempfile.TemporaryDirectory(prefix=".delta-", dir=arguments.folder) as folder:
-        found = compare(Path(folder).resolve(), arguments.quick, arguments.tiny)
-    print_rows("delta", found, arguments.json)
-    return 0 if all(row["ok"] for row in found) else 1
+    return on_disk.run("delta", parser, lambda folder, asked: compare(folder, asked.quick, asked.tiny))
 
 
 if __name__ == "__main__":

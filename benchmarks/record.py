@@ -8,20 +8,19 @@ requirement has it.
 
 import argparse
 import asyncio
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+import on_disk
 import record_sides
 from record_busy import measure
 from record_doors import Together, doors_at_once
 from record_flushes import SIDES, a_commit
-from report import Row, ahead, as_much, missing, print_rows, rate
+from report import Row, ahead, as_much, missing, rate
 
 NAMES = {
     "ours": "EventLog.record",
@@ -35,7 +34,6 @@ WARM_UP = 44  # turns: for 1,000 commits the journal of plain sqlite3 grows, the
 DOORS, GOAL_DOORS = 16, 4.0
 GOAL_BUSY = 3.0
 GOAL_FLUSHES = 1.05  # one, and now and then a checkpoint's
-NOT_A_DISK = ("tmpfs", "ramfs", "devtmpfs")
 
 
 def single_commits(folder: Path, warm_up: int, rounds: int) -> dict[str, list[float]]:
@@ -112,17 +110,6 @@ def p99(taken: Sequence[float]) -> float:
     return sorted(taken)[len(taken) * 99 // 100]
 
 
-def file_system(folder: Path) -> str:
-    """The type of the file system that holds `folder`, as the kernel names it."""
-    device = os.stat(folder).st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        mount, _, source = line.partition(" - ")
-        if mount.split()[2] == number:
-            return source.split()[0]
-    return "unknown"
-
-
 def compare(folder: Path, quick: bool, tiny: bool) -> list[Row]:
     """Everything. tiny: only to see that every part works."""
     rounds, commits, seconds = (2, 20, 0.05) if tiny else (30, 300, 1.0) if quick else (200, 1000, 5.0)
@@ -137,21 +124,8 @@ def compare(folder: Path, quick: bool, tiny: bool) -> list[Row]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="records beside sqlite3 and an append-only file (P4)")
-    parser.add_argument("--quick", action="store_true", help="fewer commits, shorter runs")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    parser.add_argument("--folder", type=Path, default=Path(), help="on the disk to measure (default: here)")
     parser.add_argument("--tiny", action="store_true", help="hardly any: whether every part works, not how fast")
-    arguments = parser.parse_args()
-    kind = file_system(arguments.folder)
-    if kind in NOT_A_DISK:
-        print(f"record: {arguments.folder.resolve()} is in memory ({kind}); give --folder on a disk", file=sys.stderr)
-        return os.EX_USAGE
-    with tempfile.TemporaryDirectory(prefix=".record-", dir=arguments.folder) as folder:
-        rows = compare(Path(folder).resolve(), arguments.quick, arguments.tiny)
-    for row in rows:
-        row["case"] = f"{kind}: {row['case']}"
-    print_rows("record", rows, arguments.json)
-    return 0 if all(row["ok"] for row in rows) else 1
+    return on_disk.run("record", parser, lambda folder, asked: compare(folder, asked.quick, asked.tiny))
 
 
 if __name__ == "__main__":

@@ -9,15 +9,15 @@ journal is in them, and whatever anybody else writes there.
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+import on_disk
 import record_sides
-from record import NAMES, NOT_A_DISK, file_system
-from report import Row, as_much, missing, print_rows
+from record import NAMES
+from report import Row, as_much, missing
 
 from edge.storage.chaining import LogKeys
 from edge.storage.event_log import EventLog
@@ -142,21 +142,10 @@ def _rows(case: str, ours: list[float], other: list[float], name: str, alone: bo
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="bytes written for each passage, beside sqlite3 and a plain file")
-    parser.add_argument("--quick", action="store_true", help="fewer passages")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    parser.add_argument("--folder", type=Path, default=Path(), help="on the disk to measure (default: here)")
     parser.add_argument("--alone", action="store_true", help="nobody else writes to that disk: show what it took")
-    arguments = parser.parse_args()
-    kind = file_system(arguments.folder)
-    if kind in NOT_A_DISK:
-        print(f"wear: {arguments.folder.resolve()} is in memory ({kind}); give --folder on a disk", file=sys.stderr)
-        return os.EX_USAGE
-    with tempfile.TemporaryDirectory(prefix=".wear-", dir=arguments.folder) as folder:
-        rows = compare(Path(folder).resolve(), 1_600 if arguments.quick else 8_000, arguments.alone)
-    for row in rows:
-        row["case"] = f"{kind}: {row['case']}"
-    print_rows("wear", rows, arguments.json)
-    return 0
+    return on_disk.run(
+        "wear", parser, lambda folder, asked: compare(folder, 1_600 if asked.quick else 8_000, asked.alone)
+    )
 
 
 if __name__ == "__main__":

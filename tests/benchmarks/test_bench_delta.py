@@ -24,7 +24,7 @@ def test_rows_of_the_required_shape(tmp_path):
     rows = printed["rows"]
     assert all(set(row) == FIELDS and row["row"] == "P6" for row in rows)
     assert [row["goal"] for row in rows] == [3.0, None, None, None]
-    parts = [row["case"].partition(";")[0] for row in rows[1:]]
+    parts = [row["case"].partition(": ")[2].partition(";")[0] for row in rows[1:]]
     assert parts == ["of it verify", "of it store", "of it index"]
     assert sum(row["ours"] for row in rows[1:]) > 0
 
